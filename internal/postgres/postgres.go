@@ -1,0 +1,149 @@
+// Package postgres owns the connection pool and hands out the only ways to rows.
+//
+// Rows reads in one realm, by single statements; Rows.Write runs one statement that is a whole change, and
+// Rows.InTx several in one transaction. GlobalTx works outside of realms, for the few tables that allow it. All
+// four are what sqlc calls a DBTX, so generated code runs on them unmodified. The pool itself never leaves this
+// package: code that could forget the realm cannot be written.
+//
+// The package also makes the database roles (EnsureRoles), applies migrations (Migrate) and refuses to run as a
+// role that row-level security would not bind (Open).
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// The roles that queries run as. Neither logs in, owns anything or is member of anything.
+const (
+	AppRole    = "gatehouse_app"
+	GlobalRole = "gatehouse_global"
+)
+
+// DBTX is what sqlc's generated code runs on.
+type DBTX interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// DB is a pool of connections that act as AppRole.
+type DB struct {
+	pool     *pgxpool.Pool
+	counters counters
+}
+
+// Options of a DB.
+type Options struct {
+	// URL is the connection string of the login role, a member of AppRole and GlobalRole.
+	URL string
+	// MaxConns and MinConns bound the pool; 0 takes 16 and 2.
+	MaxConns, MinConns int32
+	// AllowSuperuser admits a superuser as login role: for development and tests only, since a superuser can
+	// leave AppRole and row-level security with it.
+	AllowSuperuser bool
+}
+
+// Open connects and checks that queries will be bound by row-level security. It fails on a login role that is a
+// superuser (unless allowed), and on an AppRole that can log in, bypasses row-level security, owns a table or is
+// a member of any role.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	cfg, err := pgxpool.ParseConfig(o.URL)
+	if err != nil {
+		return nil, fmt.Errorf("parse the database URL: %w", redactURL(err))
+	}
+	db := &DB{}
+	cfg.MaxConns, cfg.MinConns = orDefault(o.MaxConns, 16), orDefault(o.MinConns, 2)
+	cfg.ConnConfig.ConnectTimeout = 3 * time.Second
+	for k, v := range map[string]string{
+		"role":              AppRole, // survives DISCARD ALL, which SET ROLE does not
+		"timezone":          "UTC",
+		"statement_timeout": "5s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "15s",
+		"application_name": "gatehouse",
+	} {
+		cfg.ConnConfig.RuntimeParams[k] = v
+	}
+	dial := cfg.ConnConfig.DialFunc
+	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &countingConn{Conn: c, trips: &db.counters.roundTrips}, nil
+	}
+	if db.pool, err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("open the database pool: %w", err)
+	}
+	if err := db.verifyRoles(ctx, o.AllowSuperuser); err != nil {
+		db.pool.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+func orDefault(v, d int32) int32 {
+	if v == 0 {
+		return d
+	}
+	return v
+}
+
+// redactURL drops pgx's message, which repeats the connection string, for its cause.
+func redactURL(err error) error {
+	var parse *pgconn.ParseConfigError
+	if errors.As(err, &parse) {
+		if cause := errors.Unwrap(parse); cause != nil {
+			return cause
+		}
+		return errors.New("not a PostgreSQL connection string; expected postgres://user:password@host:port/database")
+	}
+	return err
+}
+
+// Close waits for the connections in use and closes the pool.
+func (db *DB) Close() { db.pool.Close() }
+
+// Ping answers whether a connection can be had and used.
+func (db *DB) Ping(ctx context.Context) error { return db.pool.Ping(ctx) }
+
+// PoolStats describes the pool for metrics: connections in use, open and allowed, and how often a request waited.
+func (db *DB) PoolStats() (inUse, open, limit int32, waits int64) {
+	s := db.pool.Stat()
+	return s.AcquiredConns(), s.TotalConns(), s.MaxConns(), s.EmptyAcquireCount()
+}
+
+// Unavailable tells errors of the database's absence (no connection, shutting down, too many clients, a
+// statement that timed out) from errors of the statement.
+func Unavailable(err error) bool {
+	if err == nil || errors.Is(err, pgx.ErrNoRows) {
+		return false
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code[:2] {
+		case "08", "53", "57", "58":
+			return true
+		}
+		return pg.Code == "55P03" // lock_timeout
+	}
+	var connect *pgconn.ConnectError
+	var netErr net.Error
+	return errors.As(err, &connect) || errors.As(err, &netErr) || pgconn.Timeout(err) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) || isConnectionLoss(err)
+}
+
+// UniqueViolation tells whether err is a duplicate in the named constraint or, with "", in any.
+func UniqueViolation(err error, constraint string) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23505" && (constraint == "" || pg.ConstraintName == constraint)
+}
+
+// NoRows tells whether err says that a query for one row found none.
+func NoRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }

@@ -1,0 +1,44 @@
+-- Relying parties ("applications" in what administrators read) and their secrets.
+
+-- +goose Up
+CREATE TABLE clients (
+  realm_id uuid NOT NULL DEFAULT current_realm() REFERENCES realms,
+  id uuid NOT NULL,
+  client_id text NOT NULL,
+  name text NOT NULL,
+  status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled')),
+  -- web, browser or native: native ones may use any port of a registered loopback address (RFC 8252 §7.3)
+  application_type text NOT NULL CHECK (application_type IN ('web', 'browser', 'native')),
+  token_endpoint_auth_method text NOT NULL CHECK (token_endpoint_auth_method IN ('none', 'client_secret_basic', 'client_secret_post')),
+  redirect_uris text[] NOT NULL DEFAULT '{}',
+  post_logout_redirect_uris text[] NOT NULL DEFAULT '{}',
+  origins text[] NOT NULL DEFAULT '{}',
+  grant_types text[] NOT NULL,
+  response_types text[] NOT NULL,
+  scopes text[] NOT NULL,
+  audiences text[] NOT NULL DEFAULT '{}',
+  pkce text NOT NULL DEFAULT 'required' CHECK (pkce IN ('required', 'optional')),
+  start_url text NOT NULL DEFAULT '',
+  created_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  PRIMARY KEY (realm_id, id),
+  UNIQUE (realm_id, client_id),
+  CHECK (token_endpoint_auth_method <> 'none' OR pkce = 'required')
+);
+CALL isolate('clients', 'SELECT, INSERT, UPDATE, DELETE');
+CALL audit('clients');
+
+CREATE TABLE client_secrets (
+  realm_id uuid NOT NULL DEFAULT current_realm(),
+  id uuid NOT NULL,
+  client uuid NOT NULL,
+  -- SHA-256 of a secret of at least 256 random bits: nothing slower is needed against guessing
+  hash bytea NOT NULL,
+  created_at timestamptz NOT NULL,
+  expires_at timestamptz,
+  PRIMARY KEY (realm_id, id),
+  UNIQUE (realm_id, client, hash),
+  FOREIGN KEY (realm_id, client) REFERENCES clients ON DELETE CASCADE
+);
+CALL isolate('client_secrets', 'SELECT, INSERT, DELETE');
+CALL audit('client_secrets');
