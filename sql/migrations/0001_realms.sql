@@ -45,7 +45,9 @@ INSERT INTO realms (id, slug, name, created_at, updated_at) VALUES (gen_random_u
 
 CREATE TABLE realm_hosts (
   host text PRIMARY KEY,
-  realm_id uuid NOT NULL REFERENCES realms ON DELETE CASCADE
+  realm_id uuid NOT NULL DEFAULT current_realm() REFERENCES realms ON DELETE CASCADE,
+  -- the host at the lowest position names the issuer
+  position bigint NOT NULL
 );
 CREATE INDEX realm_hosts_realm ON realm_hosts (realm_id);
 

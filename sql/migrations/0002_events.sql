@@ -3,7 +3,7 @@
 -- +goose Up
 CREATE TABLE events (
   realm_id uuid NOT NULL DEFAULT current_realm(),
-  seq bigint GENERATED ALWAYS AS IDENTITY,
+  seq bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
   id uuid NOT NULL,
   -- the writing transaction: consumers read below the oldest running one, so in commit order and without gaps
   xact xid8 NOT NULL DEFAULT pg_current_xact_id(),

@@ -1,0 +1,150 @@
+// Package flow takes a browser from an authorization request to an authenticated person who has done all that is
+// asked of them.
+//
+// It has one concept, the Step: something that may still be missing (a password, a consent, accepted terms), with
+// the page that asks for it. Engine holds the ordered list of steps; Next walks it and stops at the first pending
+// one. State, what steps decide on, is read by one statement. A flow row exists only while a step is pending; it
+// is bound to the browser that started it and remembers the original request, so that a lapsed page starts again
+// by itself.
+//
+// Steps never know each other and never write HTTP: package interaction turns Page and Outcome into responses,
+// package oidc asks Next and issues when nothing is pending.
+package flow
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse-id/gatehouse/internal/client"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+)
+
+// Code is why a request cannot complete without interaction: what prompt=none is answered with (OpenID Connect
+// Core §3.1.2.6).
+type Code string
+
+// The codes a step may name.
+const (
+	LoginRequired       Code = "login_required"
+	ConsentRequired     Code = "consent_required"
+	InteractionRequired Code = "interaction_required"
+	AccountSelection    Code = "account_selection_required"
+)
+
+// Step is one thing that may still be missing.
+type Step interface {
+	// Name is the path below the issuer that the step owns, and the name of its template.
+	Name() string
+	// Pending tells whether the step has something to ask. It is pure: no I/O, no clock but s.Now.
+	Pending(s *State) bool
+	// Unmet is what prompt=none is answered with while the step is pending.
+	Unmet() Code
+	// Page is what the step shows.
+	Page(ctx context.Context, r realm.Realm, s *State) (Page, error)
+	// Submit acts on the posted form. What a person may do wrong is an Outcome; an error means that nothing was
+	// decided, and rolls back.
+	Submit(ctx context.Context, r realm.Realm, s *State, in Input) (Outcome, error)
+}
+
+// Page is what a step shows: data for its template, message keys instead of sentences.
+type Page struct {
+	// Title is the message key of the page's title, with its parameters.
+	Title  Message
+	Fields any
+}
+
+// Outcome is the result of a submitted form. The zero Outcome means: done, go on.
+type Outcome struct {
+	// Problem is shown on the page again, above the form; nil when the step is done.
+	Problem *Message
+	// Fields names inputs at fault, each with its message.
+	Fields map[string]Message
+	// Page is shown again with the problem: the step's page as the person left it, secrets removed.
+	Page Page
+	// RetryAfter says how long to wait; zero when that is not the problem.
+	RetryAfter time.Duration
+}
+
+// Done tells whether the step was passed.
+func (o Outcome) Done() bool { return o.Problem == nil && len(o.Fields) == 0 }
+
+// Message is a message key and its parameters.
+type Message struct {
+	Key    string
+	Params map[string]any
+}
+
+// Input is a posted form, already bounded in size.
+type Input struct {
+	form func(name string) string
+	// Address is the client's address and UserAgent its user agent.
+	Address   string
+	UserAgent string
+}
+
+// NewInput makes an Input of a form's values.
+func NewInput(form func(name string) string, address, userAgent string) Input {
+	return Input{form, address, userAgent}
+}
+
+// Value is the first value of a field, "" when absent. Passwords must be taken as they are: nothing is trimmed.
+func (in Input) Value(name string) string { return in.form(name) }
+
+// Checked tells whether a box was ticked.
+func (in Input) Checked(name string) bool { return in.form(name) != "" }
+
+// State is what deciding the next step needs: the request, the browser's session, the person, and how far this
+// flow came.
+type State struct {
+	Now     time.Time
+	Client  client.Client
+	Request Request
+	// Tx is the flow's reference as it stands in ?tx=; empty while there is no flow row.
+	Tx string
+	// User is the person who proved who they are in this flow, else the session's; nil when nobody did.
+	User *User
+	// Authenticated is the proof: in this flow, or the session's.
+	Authenticated Authentication
+	// Session is the browser's live session; nil when there is none.
+	Session *Session
+	// Lapsed tells that the flow's progress is too old to go on.
+	Lapsed bool
+	// Completed tells that the flow already led to a code.
+	Completed bool
+}
+
+// User is the person, as much as steps decide on.
+type User struct {
+	ID      uuid.UUID
+	Subject string
+	// Active is false for a disabled or locked account.
+	Active bool
+}
+
+// Authentication is a proof of identity.
+type Authentication struct {
+	At         time.Time
+	AMR        []string // RFC 8176
+	ACR        string
+	Persistent bool // "Keep me signed in"
+	// Fresh tells that it happened in this flow and no session holds it yet.
+	Fresh bool
+}
+
+// Session is the browser's live session.
+type Session struct {
+	ID         uuid.UUID
+	UserID     uuid.UUID
+	AuthTime   time.Time
+	Persistent bool
+}
+
+// Request is what steps need to know of the authorization request.
+type Request struct {
+	Prompt    []string
+	MaxAge    *time.Duration // nil: not asked for
+	LoginHint string
+	UILocales string
+}

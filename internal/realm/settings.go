@@ -1,0 +1,161 @@
+package realm
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Settings of a realm. The zero value of every field means the default that WithDefaults fills in.
+type Settings struct {
+	// Locale is the language of pages when neither the request nor the browser asks for one we have.
+	Locale string `json:"locale,omitempty" yaml:"locale,omitempty"`
+	// StartURL is offered to people who end up on a page that leads nowhere else.
+	StartURL  string          `json:"start_url,omitempty" yaml:"start_url,omitempty"`
+	Lifetimes Lifetimes       `json:"lifetimes,omitzero" yaml:"lifetimes,omitempty"`
+	Password  PasswordPolicy  `json:"password,omitzero" yaml:"password,omitempty"`
+	Texts     map[string]Text `json:"texts,omitempty" yaml:"texts,omitempty"`
+}
+
+// Text overrides messages of one language: message key → text.
+type Text map[string]string
+
+// PasswordPolicy is what a new password must fulfil.
+type PasswordPolicy struct {
+	// MinLength in code points: 8 to 256, 12 by default.
+	MinLength int `json:"min_length,omitempty" yaml:"min_length,omitempty"`
+}
+
+// Lifetimes of what a realm hands out.
+type Lifetimes struct {
+	Code               Duration `json:"code,omitempty" yaml:"code,omitempty"`
+	AccessToken        Duration `json:"access_token,omitempty" yaml:"access_token,omitempty"`
+	IDToken            Duration `json:"id_token,omitempty" yaml:"id_token,omitempty"`
+	SessionIdle        Duration `json:"session_idle,omitempty" yaml:"session_idle,omitempty"`
+	SessionAbsolute    Duration `json:"session_absolute,omitempty" yaml:"session_absolute,omitempty"`
+	PersistentIdle     Duration `json:"persistent_idle,omitempty" yaml:"persistent_idle,omitempty"`
+	PersistentAbsolute Duration `json:"persistent_absolute,omitempty" yaml:"persistent_absolute,omitempty"`
+	Flow               Duration `json:"flow,omitempty" yaml:"flow,omitempty"`
+}
+
+const day = 24 * time.Hour
+
+// bounds of each lifetime: default, smallest, largest.
+func (l *Lifetimes) bounds() []lifetime {
+	return []lifetime{
+		{"code", &l.Code, time.Minute, 10 * time.Second, time.Minute},
+		{"access_token", &l.AccessToken, 5 * time.Minute, 30 * time.Second, 15 * time.Minute},
+		{"id_token", &l.IDToken, 10 * time.Minute, time.Minute, day},
+		{"session_idle", &l.SessionIdle, 2 * time.Hour, time.Minute, 30 * day},
+		{"session_absolute", &l.SessionAbsolute, 12 * time.Hour, 5 * time.Minute, 365 * day},
+		{"persistent_idle", &l.PersistentIdle, 14 * day, time.Minute, 365 * day},
+		{"persistent_absolute", &l.PersistentAbsolute, 30 * day, 5 * time.Minute, 365 * day},
+		{"flow", &l.Flow, 30 * time.Minute, time.Minute, 2 * time.Hour},
+	}
+}
+
+type lifetime struct {
+	name                       string
+	value                      *Duration
+	standard, smallest, longer time.Duration
+}
+
+// WithDefaults returns the settings with every default filled in.
+func (s Settings) WithDefaults() Settings {
+	for _, l := range s.Lifetimes.bounds() {
+		if *l.value == 0 {
+			*l.value = Duration(l.standard)
+		}
+	}
+	if s.Locale == "" {
+		s.Locale = "en"
+	}
+	if s.Password.MinLength == 0 {
+		s.Password.MinLength = 12
+	}
+	return s
+}
+
+// Check returns what is wrong with the settings, one sentence each; none when they can be used.
+func (s Settings) Check() []string {
+	var wrong []string
+	for _, l := range s.Lifetimes.bounds() {
+		if v := time.Duration(*l.value); v != 0 && (v < l.smallest || v > l.longer) {
+			wrong = append(wrong, fmt.Sprintf("lifetimes.%s is %s; allowed are %s to %s", l.name, *l.value, Duration(l.smallest), Duration(l.longer)))
+		}
+	}
+	if n := s.Password.MinLength; n != 0 && (n < 8 || n > 256) {
+		wrong = append(wrong, fmt.Sprintf("password.min_length is %d; allowed are 8 to 256", n))
+	}
+	return wrong
+}
+
+// Flags are the mission's four switches. nil means the process's default.
+type Flags struct {
+	AllowAutoRegistration    *bool `json:"ALLOW_AUTO_REGISTRATION,omitempty" yaml:"ALLOW_AUTO_REGISTRATION,omitempty"`
+	RequireEmailVerification *bool `json:"REQUIRE_EMAIL_VERIFICATION,omitempty" yaml:"REQUIRE_EMAIL_VERIFICATION,omitempty"`
+	ForcePasswordRotation    *bool `json:"FORCE_PASSWORD_ROTATION,omitempty" yaml:"FORCE_PASSWORD_ROTATION,omitempty"`
+	EnableMFA                *bool `json:"ENABLE_MFA,omitempty" yaml:"ENABLE_MFA,omitempty"`
+}
+
+// Or fills the flags that are left open from d.
+func (f Flags) Or(d Flags) Flags {
+	f.AllowAutoRegistration = cmp.Or(f.AllowAutoRegistration, d.AllowAutoRegistration)
+	f.RequireEmailVerification = cmp.Or(f.RequireEmailVerification, d.RequireEmailVerification)
+	f.ForcePasswordRotation = cmp.Or(f.ForcePasswordRotation, d.ForcePasswordRotation)
+	f.EnableMFA = cmp.Or(f.EnableMFA, d.EnableMFA)
+	return f
+}
+
+// Duration is a length of time that is written "90s", "15m", "12h" or "14d".
+type Duration time.Duration
+
+// String writes whole days as days and everything else as Go does.
+func (d Duration) String() string {
+	if v := time.Duration(d); v >= day && v%day == 0 {
+		return strconv.FormatInt(int64(v/day), 10) + "d"
+	}
+	s := time.Duration(d).String()
+	s = strings.TrimSuffix(s, "m0s") + map[bool]string{true: "m"}[strings.HasSuffix(s, "m0s")]
+	return strings.TrimSuffix(s, "h0m") + map[bool]string{true: "h"}[strings.HasSuffix(s, "h0m")]
+}
+
+// ParseDuration reads what String writes; a number without a unit is refused.
+func ParseDuration(s string) (Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.ParseUint(days, 10, 16)
+		if err != nil {
+			return 0, fmt.Errorf("%q is not a length of time; write for example 14d, 12h, 15m or 90s", s)
+		}
+		return Duration(time.Duration(n) * day), nil //nolint:gosec // at most 65,535 days
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil || v < 0 {
+		return 0, fmt.Errorf("%q is not a length of time; write for example 14d, 12h, 15m or 90s", s)
+	}
+	return Duration(v), nil
+}
+
+// MarshalJSON writes the text form.
+func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()) }
+
+// UnmarshalJSON reads the text form.
+func (d *Duration) UnmarshalJSON(b []byte) error {
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return err
+	}
+	return d.UnmarshalText([]byte(s))
+}
+
+// UnmarshalText reads the text form; YAML uses it.
+func (d *Duration) UnmarshalText(b []byte) (err error) {
+	*d, err = ParseDuration(string(b))
+	return err
+}
+
+// MarshalText writes the text form.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }

@@ -1,0 +1,30 @@
+-- name: ClientByClientID :one
+-- ClientByID reads a client and its live secrets.
+SELECT sqlc.embed(c),
+  ARRAY(SELECT s.hash FROM client_secrets s WHERE s.client = c.id AND (s.expires_at IS NULL OR s.expires_at > @now) ORDER BY s.created_at DESC)::bytea[] AS secrets
+FROM clients c WHERE c.client_id = @client_id;
+
+-- name: LockClient :one
+SELECT sqlc.embed(c) FROM clients c WHERE c.client_id = @client_id FOR UPDATE;
+
+-- name: InsertClient :exec
+INSERT INTO clients (id, client_id, name, status, application_type, token_endpoint_auth_method, redirect_uris, post_logout_redirect_uris,
+  origins, grant_types, response_types, scopes, audiences, pkce, start_url, created_at, updated_at)
+VALUES (@id, @client_id, @name, @status, @application_type, @token_endpoint_auth_method, @redirect_uris, @post_logout_redirect_uris,
+  @origins, @grant_types, @response_types, @scopes, @audiences, @pkce, @start_url, @now, @now);
+
+-- name: UpdateClient :exec
+UPDATE clients c SET name = @name, status = @status, application_type = @application_type,
+  token_endpoint_auth_method = @token_endpoint_auth_method, redirect_uris = @redirect_uris,
+  post_logout_redirect_uris = @post_logout_redirect_uris, origins = @origins, grant_types = @grant_types,
+  response_types = @response_types, scopes = @scopes, audiences = @audiences, pkce = @pkce, start_url = @start_url, updated_at = @now
+WHERE c.id = @id;
+
+-- name: Secrets :many
+SELECT s.id, s.hash, s.expires_at FROM client_secrets s WHERE s.client = @client;
+
+-- name: InsertSecret :exec
+INSERT INTO client_secrets (id, client, hash, created_at, expires_at) VALUES (@id, @client, @hash, @now, @expires_at);
+
+-- name: DeleteSecret :exec
+DELETE FROM client_secrets s WHERE s.id = @id;
