@@ -1,0 +1,161 @@
+package password
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// ErrBusy says that no share of the memory budget came free in time. The caller
+// answers "unavailable" and names a time to try again.
+var ErrBusy = errors.New("password: too many hashes at once")
+
+const (
+	defaultBudget = 256 << 20
+	longestWait   = 2 * time.Second
+)
+
+// Options configure a [Hasher]. The zero value is the default.
+type Options struct {
+	// MemoryBudget bounds, in bytes, the memory of all hashes computed at once.
+	// Default 256 MiB. The garbage of finished hashes comes on top of it until it
+	// is collected, so the process needs about twice as much.
+	MemoryBudget int64
+	// Params are those of new hashes. Default [DefaultParams].
+	Params Argon2id
+	// QueueWait is how long a hash may wait for memory: at most, and by default,
+	// two seconds.
+	QueueWait time.Duration
+	// Rand is the source of salts: crypto/rand by default and outside tests.
+	Rand io.Reader
+}
+
+// Hasher computes password hashes under one memory budget; a process has one. It
+// is safe for concurrent use.
+type Hasher struct {
+	params Argon2id
+	gate   *gate
+	rand   io.Reader
+}
+
+// New returns a hasher, or an error when the options contradict each other or
+// are below what is considered safe.
+func New(o Options) (*Hasher, error) {
+	if o.MemoryBudget == 0 {
+		o.MemoryBudget = defaultBudget
+	}
+	if o.Params == (Argon2id{}) {
+		o.Params = DefaultParams()
+	}
+	if o.QueueWait == 0 {
+		o.QueueWait = longestWait
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if err := o.Params.validate(); err != nil {
+		return nil, fmt.Errorf("argon2id parameters: %w", err)
+	}
+	if o.Params.bytes() > o.MemoryBudget {
+		return nil, errors.New("the memory budget is smaller than one hash needs")
+	}
+	if o.QueueWait < 0 || o.QueueWait > longestWait {
+		return nil, fmt.Errorf("a hash waits between 0 and %s", longestWait)
+	}
+	return &Hasher{
+		params: o.Params,
+		gate:   newGate(o.MemoryBudget, o.Params.bytes(), o.QueueWait),
+		rand:   o.Rand,
+	}, nil
+}
+
+// Result is the outcome of a verification. A wrong password is not an error.
+type Result struct {
+	OK bool
+	// NeedsRehash asks the caller, when OK, to store a new hash of the password
+	// in the transaction of the sign-in.
+	NeedsRehash bool
+}
+
+// Hash returns the argon2id hash of the password in PHC form. Whether the
+// password is good enough is for [Policy] to say.
+func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
+	normal, err := normalize(plain)
+	if err != nil {
+		return "", err
+	}
+	if normal == "" {
+		return "", ErrEmpty
+	}
+	salt := make([]byte, saltSize)
+	if _, err = io.ReadFull(h.rand, salt); err != nil {
+		return "", fmt.Errorf("draw salt: %w", err)
+	}
+	leave, err := h.gate.enter(ctx, h.params.bytes())
+	if err != nil {
+		return "", fmt.Errorf("hash password: %w", err)
+	}
+	defer leave()
+	return h.params.hash(salt, normal).String(), nil
+}
+
+// Verify compares the password with a stored hash of any known format. Errors
+// are [ErrTooLong], [ErrNotText], [ErrBusy], the context's, and, for a hash that
+// cannot be used, [ErrUnknownFormat], [ErrMalformed] or [ErrTooCostly].
+func (h *Hasher) Verify(ctx context.Context, encoded, plain string) (Result, error) {
+	normal, err := normalize(plain)
+	if err != nil {
+		return Result{}, err
+	}
+	stored, err := parse(encoded)
+	if err != nil {
+		return Result{}, fmt.Errorf("verify password: %w", err)
+	}
+	leave, err := h.gate.enter(ctx, stored.memory())
+	if err != nil {
+		return Result{}, fmt.Errorf("verify password: %w", err)
+	}
+	defer leave()
+	current := h.params.describes(stored)
+	raw := plain != normal
+	// Other systems hashed what was typed, byte for byte, so a foreign hash sees
+	// that first. One with our parameters may be either.
+	if raw && !current && stored.matches(plain) {
+		return Result{OK: true, NeedsRehash: true}, nil
+	}
+	if stored.matches(normal) {
+		return Result{OK: true, NeedsRehash: !current}, nil
+	}
+	if raw && current && stored.matches(plain) {
+		return Result{OK: true, NeedsRehash: true}, nil
+	}
+	return Result{}, nil
+}
+
+// VerifyDummy spends what [Hasher.Verify] spends on a wrong password and a hash
+// of the current parameters, and never succeeds. It is for identifiers that
+// nobody has, so that they take as long as others. Its errors are those of
+// Verify that do not concern the stored hash.
+//
+// An imported hash costs what its own parameters say until its first good
+// sign-in, so an attacker who times answers can tell such an account from none.
+func (h *Hasher) VerifyDummy(ctx context.Context, plain string) error {
+	_, err := h.Verify(ctx, h.params.dummy().String(), plain)
+	return err
+}
+
+// ValidateEncoded is [ValidateEncoded] and refuses, in addition, a hash that
+// needs more than this hasher's memory budget.
+func (h *Hasher) ValidateEncoded(encoded string) error {
+	stored, err := parse(encoded)
+	if err != nil {
+		return err
+	}
+	if stored.memory() > h.gate.budget {
+		return ErrTooCostly
+	}
+	return ValidateEncoded(encoded)
+}
