@@ -1,0 +1,193 @@
+package telemetry_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatehouse-id/gatehouse/internal/problem"
+	"github.com/gatehouse-id/gatehouse/internal/telemetry"
+)
+
+// log runs write with a logger of that format and returns what it wrote.
+func log(t *testing.T, format string, write func(*slog.Logger)) string {
+	t.Helper()
+	var out bytes.Buffer
+	logger, err := telemetry.NewLogger(&out, format, slog.LevelDebug)
+	require.NoError(t, err)
+	write(logger)
+	return out.String()
+}
+
+// canary is what must never come out again.
+const canary = "cAnAry-7f3a9"
+
+// valuer resolves to a group that holds the canary.
+type valuer struct{}
+
+func (valuer) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("client_secret", canary), slog.Int("n", 1))
+}
+
+type form struct {
+	Email    string
+	Answer   string `json:"otp"`
+	Inner    *form
+	hidden   string
+	Password []string
+}
+
+func TestAU03_SecretsNeverReachTheLog(t *testing.T) {
+	t.Parallel()
+	failed := &url.Error{Op: "Get", URL: "https://rp.test/cb?code=" + canary + "&iss=x", Err: errors.New("refused")}
+	cases := map[string][]any{
+		"map":             {"body", map[string]any{"user": map[string]string{"password": canary}}},
+		"structure":       {"form", form{Email: canary, Answer: canary, hidden: canary, Password: []string{canary}}},
+		"pointer":         {"form", &form{Inner: &form{Email: canary}}},
+		"list":            {"forms", []any{form{Email: canary}, valuer{}}},
+		"header":          {"header", http.Header{"Authorization": {canary}, "Cookie": {canary}, "Set-Cookie": {canary}}},
+		"values":          {"query", url.Values{"code": {canary}, "refresh_token": {canary}}},
+		"url":             {"url", &url.URL{Scheme: "https", Host: "rp.test", RawQuery: "access_token=" + canary}},
+		"group":           {slog.Group("request", slog.Group("body", slog.String("otp", canary)))},
+		"sensitive_group": {slog.Group("credentials", slog.String("value", canary))},
+		"log_valuer":      {"client", valuer{}},
+		"bytes":           {"raw", []byte(canary)},
+		"error_with_url":  {"err", failed},
+		"wrapped_error":   {"err", fmt.Errorf("call back: %w", failed)},
+		"problem":         {"err", problem.New(problem.Internal).Because(failed)},
+		"bearer":          {"head", "Bearer " + canary},
+		"jwt":             {"seen", "got eyJhbGciOiJub25lIn0.eyJzdWIiOiIx" + canary},
+		"connection":      {"target", "postgres://app:" + canary + "@db/g"},
+		"address":         {"to", "ana." + canary + "@example.test"},
+	}
+	for _, key := range []string{
+		"password", "new_password", "NewPassword", "token", "id_token_hint", "accessToken", "code", "user_code",
+		"code_verifier", "client_secret", "cookie", "Set-Cookie", "authorization", "Proxy-Authorization", "email",
+		"user.email", "phone_number", "client_assertion", "otp", "private_key", "signing_key", "login_hint", "credentials",
+	} {
+		cases["key_"+key] = []any{key, canary}
+		cases["any_"+key] = []any{key, struct{ V string }{canary}}
+	}
+	for claim, attrs := range cases {
+		t.Run(claim, func(t *testing.T) {
+			t.Parallel()
+			for _, format := range []string{"json", "text"} {
+				out := log(t, format, func(l *slog.Logger) {
+					l.Info("direct", attrs...)
+					l.With(attrs...).Info("with")
+					l.WithGroup("g").With(attrs...).Info("grouped")
+					l.WithGroup("password").Info("inside", "value", canary)
+					l.Info("get /cb?code=" + canary)
+				})
+				require.Equal(t, 5, strings.Count(out, "\n"))
+				require.NotContains(t, out, canary)
+			}
+		})
+	}
+}
+
+func TestRedaction_spares_what_is_needed(t *testing.T) {
+	t.Parallel()
+	out := log(t, "json", func(l *slog.Logger) {
+		l.Info("bearer authentication is required", "status_code", 200, "route", "/r/:realm/token", "took", time.Second,
+			"client", "web", "kid", "k1", "err", errors.New("load session: no rows"), "list", []string{"a"}, "none", nil,
+			"key_id", "k2", "barcode", "b", "problem", problem.New(problem.Gone))
+	})
+	require.NotContains(t, out, "redacted")
+	for _, want := range []string{
+		"bearer authentication", `"status_code":200`, "/r/:realm/token", `"took":1000000000`, `"load session: no rows"`,
+		`["a"]`, `"none":null`, `"problem":"gone"`,
+	} {
+		require.Contains(t, out, want)
+	}
+}
+
+func TestAU04_LogValuesAreEncoded(t *testing.T) {
+	t.Parallel()
+	// A line break that forges a record, ANSI in two spellings, a bidirectional
+	// override, a line separator, and bytes that are not UTF-8.
+	const attack = "x\r\nlevel=ERROR msg=forged \x1b[31m \u009b31m \u202e \u2028 \xff"
+	for _, format := range []string{"json", "text"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			out := log(t, format, func(l *slog.Logger) {
+				l.Info(attack, "agent", attack, "any", []string{attack}, "err", errors.New(attack),
+					slog.Group("g", "v", attack))
+			})
+			require.Equal(t, 1, strings.Count(out, "\n"), "one record is one line")
+			require.NotContains(t, out, "\r")
+			for _, raw := range []string{"\x1b", "\u009b", "\u202e", "\u2028", "\xff"} {
+				require.NotContains(t, out, raw)
+			}
+			require.Contains(t, out, "<U+202E>")
+			if format == "json" {
+				require.True(t, json.Valid([]byte(out)))
+			}
+		})
+	}
+}
+
+func TestLogger(t *testing.T) {
+	t.Parallel()
+
+	t.Run("adds_request_and_realm_at_the_top_level", func(t *testing.T) {
+		t.Parallel()
+		ctx := telemetry.WithRealm(telemetry.WithRequest(context.Background(), "r-1"), "demo")
+		require.Equal(t, "r-1", telemetry.RequestID(ctx))
+		out := log(t, "json", func(l *slog.Logger) {
+			l.InfoContext(ctx, "plain", "a", 1)
+			l.With("b", 2).WithGroup("g").With("c", 3).InfoContext(ctx, "grouped", "d", 4)
+			l.Info("without")
+		})
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		require.Contains(t, lines[0], `"request_id":"r-1","realm":"demo"`)
+		require.Contains(t, lines[1], `"request_id":"r-1","realm":"demo","b":2,"g":{"c":3,"d":4}`)
+		require.NotContains(t, lines[2], "request_id")
+	})
+	t.Run("auto_is_json_when_nobody_watches", func(t *testing.T) {
+		t.Parallel()
+		out := log(t, "auto", func(l *slog.Logger) { l.Info("x") })
+		require.True(t, json.Valid([]byte(out)))
+	})
+	t.Run("an_unknown_format_is_refused", func(t *testing.T) {
+		t.Parallel()
+		_, err := telemetry.NewLogger(&bytes.Buffer{}, "xml", slog.LevelInfo)
+		require.Error(t, err)
+	})
+	t.Run("survives_a_value_that_panics", func(t *testing.T) {
+		t.Parallel()
+		out := log(t, "json", func(l *slog.Logger) { l.Info("x", "err", []error{(*url.Error)(nil), bomb{}}) })
+		require.Contains(t, out, "unprintable")
+	})
+	t.Run("cuts_what_is_too_long", func(t *testing.T) {
+		t.Parallel()
+		out := log(t, "json", func(l *slog.Logger) { l.Info("x", "agent", strings.Repeat("é", 1<<20)) })
+		require.Less(t, len(out), 10<<10)
+	})
+}
+
+type bomb struct{}
+
+func (bomb) Error() string { panic("boom") }
+
+func BenchmarkLogLine(b *testing.B) {
+	var out bytes.Buffer
+	logger, err := telemetry.NewLogger(&out, "json", slog.LevelInfo)
+	require.NoError(b, err)
+	ctx := telemetry.WithRealm(telemetry.WithRequest(context.Background(), "0198c5e2-7f3a"), "demo")
+	for b.Loop() {
+		out.Reset()
+		logger.InfoContext(ctx, "request", "method", "POST", "route", "/r/:realm/token", "status", 200,
+			"client", "web", "took_ms", 3)
+	}
+}

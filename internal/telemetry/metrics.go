@@ -1,0 +1,79 @@
+package telemetry
+
+import (
+	"fmt"
+	"runtime"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// NewRegistry returns a registry with the metrics of the process, of the Go
+// runtime, and gatehouse_build_info. It is served on the private listener only.
+func NewRegistry(version, commit string) (*prometheus.Registry, error) {
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "gatehouse_build_info",
+		Help: "Always 1; the labels say which build is running.",
+		ConstLabels: prometheus.Labels{
+			"version": version, "commit": commit, "goversion": runtime.Version(),
+		},
+	})
+	build.Set(1)
+
+	registry := prometheus.NewRegistry()
+	for _, collector := range []prometheus.Collector{
+		build,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	} {
+		if err := registry.Register(collector); err != nil {
+			return nil, fmt.Errorf("register process metrics: %w", err)
+		}
+	}
+	return registry, nil
+}
+
+// HTTPMetrics counts and times requests.
+type HTTPMetrics struct{ duration *prometheus.HistogramVec }
+
+// NewHTTPMetrics registers gatehouse_http_request_duration_seconds, whose count
+// is the number of requests.
+func NewHTTPMetrics(registerer prometheus.Registerer) (*HTTPMetrics, error) {
+	duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "gatehouse_http_request_duration_seconds",
+		Help:    "Time from the request's first byte to the end of the response, by route pattern, method and status class.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	}, []string{"route", "method", "status"})
+	if err := registerer.Register(duration); err != nil {
+		return nil, fmt.Errorf("register request metrics: %w", err)
+	}
+	return &HTTPMetrics{duration: duration}, nil
+}
+
+// ObserveRequest records one answered request. The route is the pattern
+// ("/r/:realm/token"), never the path: a path holds ids, and each new one would
+// be a new series. An empty route counts as "unmatched".
+func (m *HTTPMetrics) ObserveRequest(route, method string, status int, seconds float64) {
+	if route == "" {
+		route = "unmatched"
+	}
+	m.duration.WithLabelValues(route, knownMethod(method), statusClass(status)).Observe(seconds)
+}
+
+// knownMethod folds methods that a stranger invented into one.
+func knownMethod(method string) string {
+	switch method {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
+		return method
+	}
+	return "OTHER"
+}
+
+// statusClass is 2xx for 200 to 299, and so on.
+func statusClass(status int) string {
+	if status < 100 || status > 599 {
+		return "other"
+	}
+	return strconv.Itoa(status/100) + "xx"
+}
