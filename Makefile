@@ -1,0 +1,60 @@
+# `make` alone lists what there is. Needs GNU make, git and Go; `make deps` brings the rest.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint gen bench deps deps-run clean
+.DELETE_ON_ERROR:
+
+GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
+# Programs started from here find the same Go, also where it is not in the path yet.
+export PATH := $(dir $(shell command -v $(GO))):$(PATH)
+
+LINT_VERSION := 2.15.0
+LINT := bin/golangci-lint-$(LINT_VERSION)
+# Without cgo the tools need no C compiler, and every machine builds the same ones.
+TOOL := CGO_ENABLED=0 $(GO) tool -modfile=internal/tools/go.mod
+SQLC := $(TOOL) sqlc --file sql/sqlc.yaml
+
+# The test cache does not see what archtest reads, so that one never answers from there.
+GO_TEST_ALL := $(GO) test -count=1 ./internal/archtest; $(GO) test -timeout 20m ./...
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST))
+
+run: deps-run bin/gatehouse ## start Gatehouse with a database, a demo realm and a demo application of its own
+	@exec bin/gatehouse dev
+
+test: deps bin/gatehouse ## run every test against a throw-away PostgreSQL
+	@bin/gatehouse devdb exec -- sh -ec '$(GO_TEST_ALL)'
+
+check: lint ## check style, formatting, generated code and modules: what CI asks beside the tests
+	$(SQLC) diff
+	$(GO) vet ./...
+	$(GO) mod tidy -diff
+	cd internal/tools && $(GO) mod tidy -diff
+
+lint: $(LINT) ## run the linters alone
+	$(LINT) run ./...
+
+gen: ## generate code from sql/ again
+	$(SQLC) generate
+
+bench: ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+deps: ## install what is missing: PostgreSQL, and for the tests Redis and Chromium
+	@internal/tools/deps.sh postgresql redis chromium
+
+deps-run:
+	@[ -n "$$GATEHOUSE_DATABASE_URL$$GATEHOUSE_DATABASE_URL_FILE" ] || internal/tools/deps.sh postgresql
+
+clean: ## remove what was built; the development database stays
+	rm -rf bin .bench coverage.out
+
+# Built, not `go run`: an interrupt then reaches the program itself, and its exit status comes back.
+.PHONY: bin/gatehouse
+bin/gatehouse:
+	@$(GO) build -buildvcs=false -o $@ ./cmd/gatehouse
+
+$(LINT):
+	CGO_ENABLED=0 GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v$(LINT_VERSION)
+	mv bin/golangci-lint $@
