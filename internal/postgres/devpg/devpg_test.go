@@ -60,7 +60,7 @@ func runHelper(dir string) error {
 // place returns a directory that the account which runs PostgreSQL can reach, which t.TempDir is not for root.
 func place(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "devpg-test-")
+	dir, err := os.MkdirTemp("", "devpg-test-") //nolint:usetesting // for root t.TempDir is closed to the account that runs PostgreSQL
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	require.NoError(t, os.Chmod(dir, directoryMode()))
@@ -173,7 +173,7 @@ func TestStartAsOrdinaryUser(t *testing.T) {
 	binary := filepath.Join(dir, "helper")
 	text, err := os.ReadFile(thisBinary(t))
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(binary, text, 0o755)) //nolint:gosec // another user must be able to run it
+	require.NoError(t, os.WriteFile(binary, text, 0o755))
 	cmd := exec.CommandContext(t.Context(), binary)
 	cmd.Dir = dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}

@@ -215,7 +215,7 @@ func waitGone(ctx context.Context, data string, pid int, limit time.Duration) (b
 			return true, nil
 		}
 		if err := pause(ctx, pollInterval); err != nil {
-			return false, nil //nolint:nilerr // the limit is the answer here: the caller signals harder
+			return false, nil // The limit is an answer, no failure: the caller signals harder.
 		}
 	}
 }
