@@ -13,12 +13,14 @@ package flow
 
 import (
 	"context"
+	"net/url"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/session"
 )
 
 // Code is why a request cannot complete without interaction: what prompt=none is answered with (OpenID Connect
@@ -101,8 +103,14 @@ type State struct {
 	Now     time.Time
 	Client  client.Client
 	Request Request
+	// Form is the authorization request as it came.
+	Form url.Values
 	// Tx is the flow's reference as it stands in ?tx=; empty while there is no flow row.
 	Tx string
+	// Browser is the value of the realm's cookie; empty when the browser sent none.
+	Browser session.Token
+	// StartedAt is when the flow began; zero while there is no flow row.
+	StartedAt time.Time
 	// User is the person who proved who they are in this flow, else the session's; nil when nobody did.
 	User *User
 	// Authenticated is the proof: in this flow, or the session's.
@@ -113,6 +121,11 @@ type State struct {
 	Lapsed bool
 	// Completed tells that the flow already led to a code.
 	Completed bool
+}
+
+// ProvedHere tells whether the person proved their identity since this flow began.
+func (s *State) ProvedHere() bool {
+	return s.Authenticated.Fresh || (!s.StartedAt.IsZero() && !s.Authenticated.At.Before(s.StartedAt))
 }
 
 // User is the person, as much as steps decide on.

@@ -49,9 +49,9 @@ func (l *Lifetimes) bounds() []lifetime {
 		{"code", &l.Code, time.Minute, 10 * time.Second, time.Minute},
 		{"access_token", &l.AccessToken, 5 * time.Minute, 30 * time.Second, 15 * time.Minute},
 		{"id_token", &l.IDToken, 10 * time.Minute, time.Minute, day},
-		{"session_idle", &l.SessionIdle, 2 * time.Hour, time.Minute, 30 * day},
+		{"session_idle", &l.SessionIdle, 2 * time.Hour, 5 * time.Minute, 30 * day},
 		{"session_absolute", &l.SessionAbsolute, 12 * time.Hour, 5 * time.Minute, 365 * day},
-		{"persistent_idle", &l.PersistentIdle, 14 * day, time.Minute, 365 * day},
+		{"persistent_idle", &l.PersistentIdle, 14 * day, 5 * time.Minute, 365 * day},
 		{"persistent_absolute", &l.PersistentAbsolute, 30 * day, 5 * time.Minute, 365 * day},
 		{"flow", &l.Flow, 30 * time.Minute, time.Minute, 2 * time.Hour},
 	}

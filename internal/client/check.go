@@ -1,0 +1,130 @@
+package client
+
+import (
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+)
+
+// What clients may be set to. Each list grows with the protocol features behind it.
+var (
+	applicationTypes = []string{"web", "browser", "native"}
+	authMethods      = []string{"none", "client_secret_basic", "client_secret_post"}
+	grantTypes       = []string{"authorization_code"}
+	responseTypes    = []string{"code"}
+	pkcePolicies     = []string{"required", "optional"}
+)
+
+// WithDefaults fills in what an administrator may leave out.
+func (s Settings) WithDefaults() Settings {
+	if s.ApplicationType == "" {
+		s.ApplicationType = "web"
+	}
+	if s.TokenEndpointAuthMethod == "" {
+		s.TokenEndpointAuthMethod = "client_secret_basic"
+		if s.ApplicationType != "web" {
+			s.TokenEndpointAuthMethod = "none"
+		}
+	}
+	if len(s.GrantTypes) == 0 {
+		s.GrantTypes = []string{"authorization_code"}
+	}
+	if len(s.ResponseTypes) == 0 {
+		s.ResponseTypes = []string{"code"}
+	}
+	if len(s.Scopes) == 0 {
+		s.Scopes = []string{"openid", "profile", "email"}
+	}
+	if s.PKCE == "" {
+		s.PKCE = "required"
+	}
+	// The database tells NULL from empty; Go callers need not.
+	for _, list := range []*[]string{&s.RedirectURIs, &s.PostLogoutRedirectURIs, &s.Origins, &s.Audiences} {
+		if *list == nil {
+			*list = []string{}
+		}
+	}
+	return s
+}
+
+var (
+	clientIDPattern = regexp.MustCompile(`^[A-Za-z0-9._~:/@-]{1,200}$`)
+	// scopePattern is a scope-token of RFC 6749 §3.3.
+	scopePattern = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]{1,200}$`)
+)
+
+// CheckID says what is wrong with a chosen client_id, "" when nothing is.
+func CheckID(clientID string) string {
+	if !clientIDPattern.MatchString(clientID) {
+		return fmt.Sprintf("client_id %q: 1 to 200 letters, digits and . _ ~ : / @ -", clientID)
+	}
+	return ""
+}
+
+// Check returns what is wrong with the settings, one sentence each; none when they can be used. It expects
+// WithDefaults.
+func (s Settings) Check() []string {
+	var wrong []string
+	for _, c := range []struct {
+		name, value string
+		allowed     []string
+	}{
+		{"application_type", s.ApplicationType, applicationTypes},
+		{"token_endpoint_auth_method", s.TokenEndpointAuthMethod, authMethods},
+		{"pkce", s.PKCE, pkcePolicies},
+	} {
+		if !slices.Contains(c.allowed, c.value) {
+			wrong = append(wrong, fmt.Sprintf("%s is %q; allowed are %q", c.name, c.value, c.allowed))
+		}
+	}
+	for _, c := range []struct {
+		name            string
+		values, allowed []string
+	}{{"grant_types", s.GrantTypes, grantTypes}, {"response_types", s.ResponseTypes, responseTypes}} {
+		for _, v := range c.values {
+			if !slices.Contains(c.allowed, v) {
+				wrong = append(wrong, fmt.Sprintf("%s has %q; allowed are %q", c.name, v, c.allowed))
+			}
+		}
+	}
+	if s.Public() && s.PKCE != "required" {
+		wrong = append(wrong, "pkce is optional; an application without a secret must use it")
+	}
+	wrong = append(wrong, s.checkAddresses()...)
+	for _, scope := range append(slices.Clone(s.Scopes), s.Audiences...) {
+		if !scopePattern.MatchString(scope) {
+			wrong = append(wrong, fmt.Sprintf("%q is not a scope or audience: visible ASCII characters without quotes and backslashes", scope))
+		}
+	}
+	return wrong
+}
+
+func (s Settings) checkAddresses() []string {
+	var wrong []string
+	if slices.Contains(s.GrantTypes, "authorization_code") && len(s.RedirectURIs) == 0 {
+		wrong = append(wrong, "redirect_uris is empty; an application that signs people in needs at least one")
+	}
+	for _, uri := range s.RedirectURIs {
+		if why := CheckRedirectURI(uri, s.ApplicationType); why != "" {
+			wrong = append(wrong, fmt.Sprintf("redirect_uris: %q %s", uri, why))
+		}
+	}
+	for _, uri := range s.PostLogoutRedirectURIs {
+		if why := CheckRedirectURI(uri, s.ApplicationType); why != "" {
+			wrong = append(wrong, fmt.Sprintf("post_logout_redirect_uris: %q %s", uri, why))
+		}
+	}
+	for _, origin := range s.Origins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || u.Scheme+"://"+u.Host != origin {
+			wrong = append(wrong, fmt.Sprintf("origins: %q is not an origin such as https://app.example.com", origin))
+		}
+	}
+	if s.StartURL != "" {
+		if u, err := url.Parse(s.StartURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+			wrong = append(wrong, fmt.Sprintf("start_url: %q is not an http or https address", s.StartURL))
+		}
+	}
+	return wrong
+}

@@ -1,0 +1,191 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse-id/gatehouse/internal/client/internal/db"
+	"github.com/gatehouse-id/gatehouse/internal/event"
+	"github.com/gatehouse-id/gatehouse/internal/postgres"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+)
+
+// Store reads clients, from a cache, and writes them.
+type Store struct {
+	now   func() time.Time
+	cache *realm.Cache[Client]
+}
+
+// NewStore makes a store with an empty cache.
+func NewStore(now func() time.Time) *Store {
+	return &Store{now: now, cache: realm.NewCache[Client](now)}
+}
+
+// ByClientID returns the client, enabled or not; realm.ErrUnknown when the realm has none of that client_id.
+func (s *Store) ByClientID(ctx context.Context, r realm.Realm, clientID string) (Client, error) {
+	return s.cache.Get(ctx, r.CacheKey("client", clientID), func(ctx context.Context) (Client, error) {
+		row, err := db.New().ClientByClientID(ctx, r, db.ClientByClientIDParams{ClientID: clientID, Now: ptr(s.now())})
+		if postgres.NoRows(err) {
+			return Client{}, fmt.Errorf("client: %w", realm.ErrUnknown)
+		}
+		if err != nil {
+			return Client{}, fmt.Errorf("read a client: %w", err)
+		}
+		c := fromRow(row.Client)
+		c.SecretHashes = row.Secrets
+		return c, nil
+	})
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func fromRow(row db.Client) Client {
+	return Client{
+		ID: row.ID, ClientID: row.ClientID, Name: row.Name, Enabled: row.Status == "active", CreatedAt: row.CreatedAt,
+		Settings: Settings{
+			ApplicationType: row.ApplicationType, TokenEndpointAuthMethod: row.TokenEndpointAuthMethod,
+			RedirectURIs: row.RedirectUris, PostLogoutRedirectURIs: row.PostLogoutRedirectUris, Origins: row.Origins,
+			GrantTypes: row.GrantTypes, ResponseTypes: row.ResponseTypes, Scopes: row.Scopes, Audiences: row.Audiences,
+			PKCE: row.Pkce, StartURL: row.StartUrl,
+		},
+	}
+}
+
+// Stored returns the client and locks its row; realm.ErrUnknown when there is none.
+func (s *Store) Stored(ctx context.Context, tx realm.Tx, clientID string) (Client, error) {
+	row, err := db.New().LockClient(ctx, tx, clientID)
+	if postgres.NoRows(err) {
+		return Client{}, fmt.Errorf("client: %w", realm.ErrUnknown)
+	}
+	if err != nil {
+		return Client{}, fmt.Errorf("read a client: %w", err)
+	}
+	c := fromRow(row.Client)
+	secrets, err := db.New().Secrets(ctx, tx, c.ID)
+	if err != nil {
+		return Client{}, fmt.Errorf("read a client's secrets: %w", err)
+	}
+	for _, secret := range secrets {
+		c.SecretHashes = append(c.SecretHashes, secret.Hash)
+	}
+	return c, nil
+}
+
+// Create makes a client. The settings must have passed Check.
+func (s *Store) Create(ctx context.Context, tx realm.Tx, clientID, name string, enabled bool, set Settings) (Client, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Client{}, fmt.Errorf("make a client's id: %w", err)
+	}
+	now := s.now()
+	err = db.New().InsertClient(ctx, tx, db.InsertClientParams{
+		ID: id, ClientID: clientID, Name: name, Status: status(enabled), ApplicationType: set.ApplicationType,
+		TokenEndpointAuthMethod: set.TokenEndpointAuthMethod, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
+		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences,
+		Pkce: set.PKCE, StartUrl: set.StartURL, Now: now,
+	})
+	if err != nil {
+		return Client{}, fmt.Errorf("insert client %s: %w", clientID, err)
+	}
+	s.cache.Drop(tx.In().CacheKey("client", clientID))
+	return Client{ID: id, ClientID: clientID, Name: name, Enabled: enabled, Settings: set, CreatedAt: now},
+		event.Record(ctx, tx, Created{Subject: event.Subject{Client: clientID}}, now)
+}
+
+// Update writes name, status and settings. changed names what differs, for the event.
+func (s *Store) Update(ctx context.Context, tx realm.Tx, c Client, changed []string) error {
+	now, set := s.now(), c.Settings
+	err := db.New().UpdateClient(ctx, tx, db.UpdateClientParams{
+		ID: c.ID, Name: c.Name, Status: status(c.Enabled), ApplicationType: set.ApplicationType,
+		TokenEndpointAuthMethod: set.TokenEndpointAuthMethod, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
+		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences,
+		Pkce: set.PKCE, StartUrl: set.StartURL, Now: now,
+	})
+	if err != nil {
+		return fmt.Errorf("update client %s: %w", c.ClientID, err)
+	}
+	s.cache.Drop(tx.In().CacheKey("client", c.ClientID))
+	return event.Record(ctx, tx, Updated{Subject: event.Subject{Client: c.ClientID}, Changed: changed}, now)
+}
+
+func status(enabled bool) string {
+	if enabled {
+		return "active"
+	}
+	return "disabled"
+}
+
+// AddSecret gives the client one more live secret. expires may be nil.
+func (s *Store) AddSecret(ctx context.Context, tx realm.Tx, c Client, secret string, expires *time.Time) error {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return fmt.Errorf("make a secret's id: %w", err)
+	}
+	now := s.now()
+	if err := db.New().InsertSecret(ctx, tx, db.InsertSecretParams{ID: id, Client: c.ID, Hash: HashSecret(secret), Now: now, ExpiresAt: expires}); err != nil {
+		return fmt.Errorf("insert a secret of client %s: %w", c.ClientID, err)
+	}
+	s.cache.Drop(tx.In().CacheKey("client", c.ClientID))
+	return event.Record(ctx, tx, SecretAdded{Subject: event.Subject{Client: c.ClientID, Object: id.String()}}, now)
+}
+
+// RemoveSecretsExcept takes away every secret of the client whose hash is not among kept, and says how many.
+func (s *Store) RemoveSecretsExcept(ctx context.Context, tx realm.Tx, c Client, kept [][]byte) (int, error) {
+	secrets, err := db.New().Secrets(ctx, tx, c.ID)
+	if err != nil {
+		return 0, fmt.Errorf("read the secrets of client %s: %w", c.ClientID, err)
+	}
+	removed := 0
+	for _, secret := range secrets {
+		if contains(kept, secret.Hash) {
+			continue
+		}
+		if err := db.New().DeleteSecret(ctx, tx, secret.ID); err != nil {
+			return removed, fmt.Errorf("delete a secret of client %s: %w", c.ClientID, err)
+		}
+		if err := event.Record(ctx, tx, SecretRemoved{Subject: event.Subject{Client: c.ClientID, Object: secret.ID.String()}}, s.now()); err != nil {
+			return removed, err
+		}
+		removed++
+	}
+	s.cache.Drop(tx.In().CacheKey("client", c.ClientID))
+	return removed, nil
+}
+
+// NewSecret makes a secret of 256 random bits.
+func NewSecret() (string, error) {
+	var b [32]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return "", fmt.Errorf("make a client secret: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b[:]), nil
+}
+
+// MinSecretLength is the shortest secret that may be registered: with fewer characters a fast hash would not do.
+const MinSecretLength = 32
+
+// HashSecret is what is stored of a secret.
+func HashSecret(secret string) []byte {
+	h := sha256.Sum256([]byte(secret))
+	return h[:]
+}
+
+// ProvesSecret tells whether secret is one of the client's live ones, in constant time for each.
+func (c Client) ProvesSecret(secret string) bool {
+	return secret != "" && contains(c.SecretHashes, HashSecret(secret))
+}
+
+func contains(hashes [][]byte, hash []byte) bool {
+	found := 0
+	for _, h := range hashes {
+		found |= subtle.ConstantTimeCompare(h, hash)
+	}
+	return found == 1
+}

@@ -1,0 +1,148 @@
+package event
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse-id/gatehouse/internal/event/internal/db"
+	"github.com/gatehouse-id/gatehouse/internal/postgres"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+)
+
+// Stored is an event as consumers read it.
+type Stored struct {
+	ID      uuid.UUID
+	Type    string
+	At      time.Time
+	User    *uuid.UUID
+	Client  *string
+	Session *uuid.UUID
+	Object  string
+	Data    json.RawMessage
+}
+
+// Consumer does something for every event, in commit order inside a realm, at least once: a crash between the
+// work and the cursor repeats the batch, so what it writes must bear that.
+type Consumer interface {
+	// Name is the cursor's name and never changes.
+	Name() string
+	// Handle works on a batch of one realm.
+	Handle(ctx context.Context, r realm.Realm, batch []Stored) error
+}
+
+// Realms finds the realm of an event.
+type Realms interface {
+	ByID(ctx context.Context, id uuid.UUID) (realm.Realm, error)
+}
+
+// Reader takes one consumer through the log.
+type Reader struct {
+	DB       *postgres.DB
+	Realms   Realms
+	Consumer Consumer
+	Now      func() time.Time
+	Log      *slog.Logger
+	// Batch is how many events are read at once; 0 takes 500.
+	Batch int32
+	// Every is how long to wait when there is nothing to read; 0 takes one second.
+	Every time.Duration
+}
+
+// Run reads until ctx ends. Several processes may run the same consumer: one at a time works.
+func (r Reader) Run(ctx context.Context) {
+	every := r.Every
+	if every == 0 {
+		every = time.Second
+	}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		n, err := r.Step(ctx)
+		if err != nil && ctx.Err() == nil {
+			r.Log.ErrorContext(ctx, "event consumer failed", "consumer", r.Consumer.Name(), "error", err)
+		}
+		if err == nil && n > 0 {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// Step handles one batch and returns how many events it held; 0 also when another process is at work.
+func (r Reader) Step(ctx context.Context) (int, error) {
+	q, name, n := db.New(), r.Consumer.Name(), 0
+	err := r.DB.GlobalTx(ctx, func(tx *postgres.GlobalTx) error {
+		if err := q.EnsureCursor(ctx, tx, db.EnsureCursorParams{Consumer: name, Now: r.Now()}); err != nil {
+			return fmt.Errorf("make the cursor of %s: %w", name, err)
+		}
+		at, err := q.LockCursor(ctx, tx, name)
+		if postgres.NoRows(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("lock the cursor of %s: %w", name, err)
+		}
+		most := r.Batch
+		if most == 0 {
+			most = 500
+		}
+		rows, err := q.Batch(ctx, tx, db.BatchParams{Xact: at.Xact, Seq: at.Seq, Most: most})
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		if err := r.handle(ctx, rows); err != nil {
+			return err
+		}
+		n = len(rows)
+		last := rows[n-1]
+		return q.MoveCursor(ctx, tx, db.MoveCursorParams{Consumer: name, Xact: last.Xact, Seq: last.Seq, Now: r.Now()})
+	})
+	return n, err
+}
+
+// handle groups a batch by realm, the realms in the order of their first event.
+func (r Reader) handle(ctx context.Context, rows []db.BatchRow) error {
+	var order []uuid.UUID
+	groups := map[uuid.UUID][]Stored{}
+	for _, e := range rows {
+		if !slices.Contains(order, e.RealmID) {
+			order = append(order, e.RealmID)
+		}
+		groups[e.RealmID] = append(groups[e.RealmID], Stored{
+			ID: e.ID, Type: e.Type, At: e.At, User: e.UserID, Client: e.ClientID, Session: e.SessionID, Object: e.Object, Data: e.Data,
+		})
+	}
+	for _, id := range order {
+		in, err := r.Realms.ByID(ctx, id)
+		if errors.Is(err, realm.ErrUnknown) {
+			continue // a deleted realm has nobody left to tell
+		}
+		if err != nil {
+			return err
+		}
+		if err := r.Consumer.Handle(ctx, in, groups[id]); err != nil {
+			return fmt.Errorf("%s: %w", r.Consumer.Name(), err)
+		}
+	}
+	return nil
+}
+
+// Backlog is how many events the consumer has yet to read, counted up to 10,000.
+func (r Reader) Backlog(ctx context.Context) (n int64, err error) {
+	err = r.DB.GlobalTx(ctx, func(tx *postgres.GlobalTx) error {
+		n, err = db.New().Backlog(ctx, tx, db.BacklogParams{Consumer: r.Consumer.Name(), Most: 10_000})
+		return err
+	})
+	return n, err
+}

@@ -1,0 +1,30 @@
+package event
+
+// The events of realms stand here because package realm comes before events in the order of imports.
+
+// RealmCreated says that a realm was made.
+type RealmCreated struct {
+	Subject `json:"-"`
+	Slug    string `json:"slug"`
+}
+
+// Type implements Event.
+func (RealmCreated) Type() string { return "realm.created" }
+
+// RealmUpdated says that settings, flags, name or hosts of a realm changed.
+type RealmUpdated struct {
+	Subject `json:"-"`
+	// Changed names what changed, by its name in the realm file.
+	Changed []string `json:"changed"`
+}
+
+// Type implements Event.
+func (RealmUpdated) Type() string { return "realm.updated" }
+
+// RealmPrepared says that the realm got its data key.
+type RealmPrepared struct {
+	Subject `json:"-"`
+}
+
+// Type implements Event.
+func (RealmPrepared) Type() string { return "realm.prepared" }

@@ -1,0 +1,32 @@
+package grant
+
+import "github.com/gatehouse-id/gatehouse/internal/event"
+
+// Exchanged says that a code became tokens.
+type Exchanged struct {
+	event.Subject `json:"-"`
+	Scopes        []string `json:"scopes"`
+}
+
+// Type implements event.Event.
+func (Exchanged) Type() string { return "grant.exchanged" }
+
+// CodeRefused says that a code was presented with a failed proof and is burnt.
+type CodeRefused struct {
+	event.Subject `json:"-"`
+	// Reason is the protocol's error code.
+	Reason string `json:"reason"`
+}
+
+// Type implements event.Event.
+func (CodeRefused) Type() string { return "grant.code_refused" }
+
+// Revoked says that an authorization and all its tokens ended.
+type Revoked struct {
+	event.Subject `json:"-"`
+	// Reason is code_reuse, logout or revoked.
+	Reason string `json:"reason"`
+}
+
+// Type implements event.Event.
+func (Revoked) Type() string { return "grant.revoked" }

@@ -1,0 +1,191 @@
+// Package keyset owns signing keys: it makes them, keeps their private halves sealed by the realm's data key, and
+// signs and verifies with them. Every realm has a ring of its own; nothing is ever verified with another's.
+package keyset
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+)
+
+// ES256 is the algorithm of a realm's first key.
+const ES256 = "ES256"
+
+// The states of a key. Next is published but not used yet, active signs, retired only verifies.
+const (
+	Next    = "next"
+	Active  = "active"
+	Retired = "retired"
+)
+
+// ErrInvalid says that a token is not one that this ring signed: malformed, unknown key, wrong algorithm or bad
+// signature.
+var ErrInvalid = errors.New("invalid token")
+
+// maxToken bounds what is parsed at all (SECURITY.md JW-11).
+const maxToken = 16 << 10
+
+// Key is one signing key of a realm.
+type Key struct {
+	KID       string
+	Alg       string
+	State     string
+	CreatedAt time.Time
+	private   *ecdsa.PrivateKey
+	// heads are ready-made JOSE headers by typ, base64url with the dot.
+	accessHead, idHead string
+}
+
+func newKey(kid, alg, state string, created time.Time, private crypto.Signer) (*Key, error) {
+	ec, ok := private.(*ecdsa.PrivateKey)
+	if !ok || alg != ES256 {
+		return nil, fmt.Errorf("key %s: algorithm %s is not supported", kid, alg)
+	}
+	k := &Key{KID: kid, Alg: alg, State: state, CreatedAt: created, private: ec}
+	k.accessHead, k.idHead = k.head("at+jwt"), k.head("JWT")
+	return k, nil
+}
+
+func (k *Key) head(typ string) string {
+	h := `{"alg":` + strconv.Quote(k.Alg) + `,"kid":` + strconv.Quote(k.KID) + `,"typ":` + strconv.Quote(typ) + `}`
+	return base64.RawURLEncoding.EncodeToString([]byte(h)) + "."
+}
+
+// SignAccessToken makes a JWT of typ at+jwt (RFC 9068 §2.1) of ready-made claims.
+func (k *Key) SignAccessToken(claims []byte) (string, error) { return k.sign(k.accessHead, claims) }
+
+// SignIDToken makes a JWT of typ JWT of ready-made claims.
+func (k *Key) SignIDToken(claims []byte) (string, error) { return k.sign(k.idHead, claims) }
+
+const es256Size = 64
+
+func (k *Key) sign(head string, claims []byte) (string, error) {
+	out := make([]byte, 0, len(head)+base64.RawURLEncoding.EncodedLen(len(claims)+es256Size)+8)
+	out = base64.RawURLEncoding.AppendEncode(append(out, head...), claims)
+	digest := sha256.Sum256(out)
+	r, s, err := ecdsa.Sign(rand.Reader, k.private, digest[:])
+	if err != nil {
+		return "", fmt.Errorf("sign with key %s: %w", k.KID, err)
+	}
+	var sig [es256Size]byte
+	r.FillBytes(sig[:es256Size/2])
+	s.FillBytes(sig[es256Size/2:])
+	return string(base64.RawURLEncoding.AppendEncode(append(out, '.'), sig[:])), nil
+}
+
+func (k *Key) verify(signed, sig []byte) bool {
+	if len(sig) != es256Size {
+		return false
+	}
+	digest := sha256.Sum256(signed)
+	return ecdsa.Verify(&k.private.PublicKey, digest[:], new(big.Int).SetBytes(sig[:es256Size/2]), new(big.Int).SetBytes(sig[es256Size/2:]))
+}
+
+// Ring is a realm's keys. It is immutable and shared.
+type Ring struct {
+	keys   []*Key
+	public []byte
+	etag   string
+}
+
+func newRing(keys []*Key) (*Ring, error) {
+	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
+	for _, k := range keys {
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: &k.private.PublicKey, KeyID: k.KID, Algorithm: k.Alg, Use: "sig"})
+	}
+	public, err := json.Marshal(set)
+	if err != nil {
+		return nil, fmt.Errorf("encode the key set: %w", err)
+	}
+	sum := sha256.Sum256(public)
+	return &Ring{keys: keys, public: public, etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}, nil
+}
+
+// Active returns the key that signs with alg.
+func (r *Ring) Active(alg string) (*Key, error) {
+	for _, k := range r.keys {
+		if k.Alg == alg && k.State == Active {
+			return k, nil
+		}
+	}
+	return nil, fmt.Errorf("the realm has no active %s key", alg)
+}
+
+// JWKS is the public key set (RFC 7517 §5) with its entity tag. Do not change the bytes.
+func (r *Ring) JWKS() (body []byte, etag string) { return r.public, r.etag }
+
+// Verify checks a compact JWS of the given typ and returns its payload. The key decides the algorithm: the header
+// must name a key of this ring and that key's algorithm, and can bring neither keys nor addresses of keys.
+// Any failure is ErrInvalid.
+func (r *Ring) Verify(token, typ string) ([]byte, error) {
+	if len(token) > maxToken || strings.Count(token, ".") != 2 {
+		return nil, ErrInvalid
+	}
+	last := strings.LastIndexByte(token, '.')
+	head64, payload64, _ := strings.Cut(token[:last], ".")
+	rawHead, err := strict.DecodeString(head64)
+	if err != nil {
+		return nil, ErrInvalid
+	}
+	var head struct {
+		Alg, Kid, Typ string
+		Crit          []string
+	}
+	if json.Unmarshal(rawHead, &head) != nil || !strings.EqualFold(head.Typ, typ) || len(head.Crit) > 0 {
+		return nil, ErrInvalid
+	}
+	sig, err := strict.DecodeString(token[last+1:])
+	if err != nil {
+		return nil, ErrInvalid
+	}
+	for _, k := range r.keys {
+		if k.KID != head.Kid {
+			continue
+		}
+		if k.Alg != head.Alg || k.State == Next || !k.verify([]byte(token[:last]), sig) {
+			return nil, ErrInvalid
+		}
+		payload, err := strict.DecodeString(payload64)
+		if err != nil {
+			return nil, ErrInvalid
+		}
+		return payload, nil
+	}
+	return nil, ErrInvalid
+}
+
+var strict = base64.RawURLEncoding.Strict()
+
+func generate(alg string) (crypto.Signer, error) {
+	if alg != ES256 {
+		return nil, fmt.Errorf("algorithm %s is not supported", alg)
+	}
+	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+}
+
+func encodePrivate(k crypto.Signer) ([]byte, error) { return x509.MarshalPKCS8PrivateKey(k) }
+
+func decodePrivate(b []byte) (crypto.Signer, error) {
+	k, err := x509.ParsePKCS8PrivateKey(b)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := k.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("not a signing key")
+	}
+	return signer, nil
+}

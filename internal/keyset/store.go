@@ -1,0 +1,91 @@
+package keyset
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/event"
+	"github.com/gatehouse-id/gatehouse/internal/keyset/internal/db"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+)
+
+// Store reads rings, from a cache, and makes keys.
+type Store struct {
+	now    func() time.Time
+	random io.Reader
+	cache  *realm.Cache[*Ring]
+}
+
+// NewStore makes a store with an empty cache. random makes key ids.
+func NewStore(now func() time.Time, random io.Reader) *Store {
+	return &Store{now: now, random: random, cache: realm.NewCache[*Ring](now)}
+}
+
+// Ring returns the realm's keys.
+func (s *Store) Ring(ctx context.Context, r realm.Realm) (*Ring, error) {
+	return s.cache.Get(ctx, r.CacheKey("keys"), func(ctx context.Context) (*Ring, error) {
+		rows, err := db.New().Keys(ctx, r)
+		if err != nil {
+			return nil, fmt.Errorf("read the realm's keys: %w", err)
+		}
+		var keys []*Key
+		for _, row := range rows {
+			k, err := open(r, row)
+			if err != nil {
+				return nil, fmt.Errorf("open key %s: %w", row.Kid, err)
+			}
+			keys = append(keys, k)
+		}
+		return newRing(keys)
+	})
+}
+
+func open(r realm.Realm, row db.KeysRow) (*Key, error) {
+	plain, err := r.DataKey.Open(row.PrivateKey, r.AAD("keys", "private_key", row.Kid))
+	if err != nil {
+		return nil, err
+	}
+	private, err := decodePrivate(plain)
+	if err != nil {
+		return nil, err
+	}
+	return newKey(row.Kid, row.Alg, row.State, row.CreatedAt, private)
+}
+
+// Make gives the realm an active key of that algorithm, which it must not have yet, and returns its id.
+func (s *Store) Make(ctx context.Context, tx realm.Tx, alg string) (string, error) {
+	private, err := generate(alg)
+	if err != nil {
+		return "", fmt.Errorf("make a signing key: %w", err)
+	}
+	plain, err := encodePrivate(private)
+	if err != nil {
+		return "", fmt.Errorf("encode a signing key: %w", err)
+	}
+	var b [12]byte
+	if _, err := io.ReadFull(s.random, b[:]); err != nil {
+		return "", fmt.Errorf("make a key id: %w", err)
+	}
+	r, kid, now := tx.In(), base64.RawURLEncoding.EncodeToString(b[:]), s.now()
+	sealed, err := r.DataKey.Seal(plain, r.AAD("keys", "private_key", kid))
+	if err != nil {
+		return "", fmt.Errorf("seal a signing key: %w", err)
+	}
+	if err := db.New().InsertKey(ctx, tx, db.InsertKeyParams{Kid: kid, Alg: alg, State: Active, PrivateKey: sealed, Now: now}); err != nil {
+		return "", fmt.Errorf("insert a signing key: %w", err)
+	}
+	s.cache.Drop(r.CacheKey("keys"))
+	return kid, event.Record(ctx, tx, Made{Subject: event.Subject{Object: kid}, Alg: alg}, now)
+}
+
+// Made says that the realm got a signing key.
+type Made struct {
+	event.Subject `json:"-"`
+	Alg           string `json:"alg"`
+}
+
+// Type implements event.Event.
+func (Made) Type() string { return "key.made" }

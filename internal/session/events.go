@@ -1,0 +1,32 @@
+package session
+
+import "github.com/gatehouse-id/gatehouse/internal/event"
+
+// Started says that somebody signed in.
+type Started struct {
+	event.Subject `json:"-"`
+	AMR           []string `json:"amr"`
+	Persistent    bool     `json:"persistent"`
+}
+
+// Type implements event.Event.
+func (Started) Type() string { return "session.started" }
+
+// Renewed says that the person of a live session proved their identity again.
+type Renewed struct {
+	event.Subject `json:"-"`
+	AMR           []string `json:"amr"`
+}
+
+// Type implements event.Event.
+func (Renewed) Type() string { return "session.renewed" }
+
+// Ended says that a session is over.
+type Ended struct {
+	event.Subject `json:"-"`
+	// Reason is logout, replaced or revoked.
+	Reason string `json:"reason"`
+}
+
+// Type implements event.Event.
+func (Ended) Type() string { return "session.ended" }
