@@ -265,7 +265,8 @@ func TestServerLeftBehindIsStopped(t *testing.T) {
 	require.NoError(t, err)
 	who, err := accountFor(first.dir.data)
 	require.NoError(t, err)
-	orphan := command(bin, who, first.dir, "postgres", "-D", first.dir.data, "-p", strconv.Itoa(first.port))
+	orphan := command(bin, who, first.dir, "postgres", "-D", first.dir.data,
+		"-c", "listen_addresses=", "-c", "unix_socket_directories="+first.dir.data)
 	left, err := startChild(orphan)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, left.stop()) })
@@ -273,7 +274,6 @@ func TestServerLeftBehindIsStopped(t *testing.T) {
 
 	again := start(t, dir)
 	<-left.exited
-	require.Equal(t, first.URL(Database), again.URL(Database))
 	require.NoError(t, connect(t, again.URL(Database)).Ping(t.Context()))
 }
 
