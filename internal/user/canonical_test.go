@@ -9,6 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/text/unicode/norm"
 
+	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/limit/limittest"
 	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
@@ -156,17 +158,21 @@ func TestID02_ConstructorsTakeOneKindOnly(t *testing.T) {
 	require.Equal(t, "alice", got.Canonical)
 }
 
-// The counters of package limit are keyed by the canonical form, so one form is
-// one counter.
-func TestLG03_SpellingsShareOneKey(t *testing.T) {
+func TestLG03_SpellingsShareOneCounter(t *testing.T) {
 	t.Parallel()
-	keys := map[string]bool{}
-	for _, s := range []string{"Zoë@Example.com", "ZOË@EXAMPLE.COM", "zoe\u0308@example.com", "ｚｏë@ｅｘａｍｐｌｅ.ｃｏｍ", " zoë@example.com"} {
-		got, err := user.Canonical(s)
+	var clock limittest.Clock
+	failures := limit.NewFailures(limit.NewMemory(clock.Now, 0), limit.DefaultPolicies())
+	reserve := func(typed string) bool {
+		got, err := user.Canonical(typed)
 		require.NoError(t, err)
-		keys[got.Canonical] = true
+		_, _, ok := failures.Reserve(t.Context(), limit.Account(got.Canonical))
+		return ok
 	}
-	require.Len(t, keys, 1)
+	for _, s := range []string{"Zoë@Example.com", "ZOË@EXAMPLE.COM", "zoe\u0308@example.com", "ｚｏë@ｅｘａｍｐｌｅ.ｃｏｍ", " zoë@example.com"} {
+		require.True(t, reserve(s))
+	}
+	require.False(t, reserve("zoë@example.com"), "the five spellings have used up one account's free failures")
+	require.True(t, reserve("zoe@example.com"), "another name has its own")
 }
 
 func FuzzCanonical(f *testing.F) {

@@ -1,0 +1,79 @@
+package limit
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+)
+
+// digest stands for a key: of fixed size, whatever was typed, and not readable
+// in a memory dump.
+type digest [16]byte
+
+func digestOf(kind Kind, key string) digest {
+	buf := make([]byte, 0, 512)
+	buf = binary.AppendVarint(buf, int64(kind))
+	sum := sha256.Sum256(append(buf, key...))
+	return digest(sum[:])
+}
+
+// sample is how many entries an insertion looks at when the table is full, and
+// sweep how many when it is not.
+const (
+	sample = 16
+	sweep  = 2
+)
+
+// table is a map of bounded size. It is not safe for concurrent use.
+//
+// A full table makes room by dropping a dead entry or else, of a random sample,
+// the entry of the lowest worth. An attacker who floods it with new keys thereby
+// drops mostly their own, because keys with failures are worth more.
+type table[V any] struct {
+	entries map[digest]V
+	limit   int
+	// worth orders entries for eviction; zero or less means dead.
+	worth func(v V, now time.Time) float64
+}
+
+func newTable[V any](limit int, worth func(V, time.Time) float64) *table[V] {
+	return &table[V]{entries: map[digest]V{}, limit: max(limit, 1), worth: worth}
+}
+
+// put stores v, or drops the entry when v is dead.
+func (t *table[V]) put(k digest, v V, now time.Time) {
+	if t.worth(v, now) <= 0 {
+		delete(t.entries, k)
+		return
+	}
+	if _, known := t.entries[k]; !known {
+		t.makeRoom(now)
+	}
+	t.entries[k] = v
+}
+
+// makeRoom relies on maps being ranged over from a random place.
+func (t *table[V]) makeRoom(now time.Time) {
+	full := len(t.entries) >= t.limit
+	look := sweep
+	if full {
+		look = sample
+	}
+	var victim digest
+	least, looked := 0.0, 0
+	for k, v := range t.entries {
+		w := t.worth(v, now)
+		if w <= 0 {
+			delete(t.entries, k)
+			full = false
+		} else if looked == 0 || w < least {
+			victim, least = k, w
+		}
+		if looked++; looked >= look {
+			break
+		}
+	}
+	if full {
+		delete(t.entries, victim)
+	}
+}
