@@ -236,14 +236,16 @@ func TestMemory_is_bounded_and_keeps_what_is_locked(t *testing.T) {
 	const size = 256
 	source := limit.NewMemory(clock.Now, size)
 	f := limit.NewFailures(source, limit.DefaultPolicies())
-	for range 20 { // 5 failures, then the delay grows beyond the flood
-		r, wait, _ := f.Reserve(t.Context(), limit.Account("victim"))
-		r.Failed()
-		clock.Advance(wait)
+	for range 5 {
+		f.Reserve(t.Context(), limit.Account("victim"))
 	}
-	f.Reserve(t.Context(), limit.Account("victim"))
 	_, wait, ok := f.Reserve(t.Context(), limit.Account("victim"))
 	require.False(t, ok)
+	for range 30 { // more failures than the victim's, and no delay
+		for i := range size {
+			f.Reserve(t.Context(), limit.Address(fmt.Sprint("neighbour", i)))
+		}
+	}
 	for i := range 50 * size {
 		f.Reserve(t.Context(), limit.Account(fmt.Sprint("flood", i)))
 		source.Spend(t.Context(), fmt.Sprint("flood", i), limit.Rate{Burst: 5, Every: time.Second})

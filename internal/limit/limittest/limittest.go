@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) Bench) {
 		"failures_are_forgotten":                        forgotten,
 		"failures_leak":                                 leaks,
 		"refund_takes_one_back":                         refund,
+		"refund_ends_the_delay_it_caused":               refundEndsDelay,
 		"refund_keeps_what_others_caused":               refundKeepsOthers,
 		"clear_forgets_all":                             clearForgets,
 		"trust_exempts_from_the_account":                trust,
@@ -209,6 +210,17 @@ func refund(t *testing.T, b Bench) {
 	settle(t, b, limit.Refund, limit.Charge{Key: limit.Address("new"), Policy: small()}, time.Time{})
 	fail(t, b, 3, charge(limit.Address("new")))
 	requireWait(t, b, time.Second, charge(limit.Address("new")))
+}
+
+func refundEndsDelay(t *testing.T, b Bench) {
+	c := charge(limit.Address("a"))
+	fail(t, b, 3, c)
+	b.Advance(time.Second)
+	locks := fail(t, b, 1, c)
+	requireWait(t, b, 2*time.Second, c)
+	settle(t, b, limit.Refund, c[0], locks[0])
+	fail(t, b, 1, c)
+	requireWait(t, b, 2*time.Second, c)
 }
 
 func refundKeepsOthers(t *testing.T, b Bench) {
