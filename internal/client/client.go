@@ -20,25 +20,25 @@ type Client struct {
 	CreatedAt    time.Time
 }
 
-// Settings are what an administrator decides about a client.
+// Settings are what an administrator decides about a client. The tags are the names in the realm file.
 type Settings struct {
 	// ApplicationType is web, browser or native.
-	ApplicationType string
+	ApplicationType string `yaml:"application_type"`
 	// TokenEndpointAuthMethod is how the client authenticates: none, client_secret_basic or client_secret_post.
-	TokenEndpointAuthMethod string
-	RedirectURIs            []string
-	PostLogoutRedirectURIs  []string
+	TokenEndpointAuthMethod string   `yaml:"token_endpoint_auth_method"`
+	RedirectURIs            []string `yaml:"redirect_uris"`
+	PostLogoutRedirectURIs  []string `yaml:"post_logout_redirect_uris"`
 	// Origins may call the token and userinfo endpoints from a browser (CORS).
-	Origins       []string
-	GrantTypes    []string
-	ResponseTypes []string
-	Scopes        []string
+	Origins       []string `yaml:"origins"`
+	GrantTypes    []string `yaml:"grant_types"`
+	ResponseTypes []string `yaml:"response_types"`
+	Scopes        []string `yaml:"scopes"`
 	// Audiences an access token may name; the first ones are not implied.
-	Audiences []string
+	Audiences []string `yaml:"audiences"`
 	// PKCE is required or optional; a public client's is always required.
-	PKCE string
+	PKCE string `yaml:"pkce"`
 	// StartURL is where people begin to use the application.
-	StartURL string
+	StartURL string `yaml:"start_url"`
 }
 
 // Public tells whether the client cannot keep a secret (RFC 6749 §2.1).

@@ -20,6 +20,14 @@ type Updated struct {
 // Type implements event.Event.
 func (Updated) Type() string { return "client.updated" }
 
+// Deleted says that a client and its secrets were deleted.
+type Deleted struct {
+	event.Subject `json:"-"`
+}
+
+// Type implements event.Event.
+func (Deleted) Type() string { return "client.deleted" }
+
 // SecretAdded says that a client got one more secret.
 type SecretAdded struct {
 	event.Subject `json:"-"`

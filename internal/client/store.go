@@ -115,6 +115,25 @@ func (s *Store) Update(ctx context.Context, tx realm.Tx, c Client, changed []str
 	return event.Record(ctx, tx, Updated{Subject: event.Subject{Client: c.ClientID}, Changed: changed}, now)
 }
 
+// IDs lists the client_id of every client of the realm, in order.
+func (s *Store) IDs(ctx context.Context, r postgres.Reader) ([]string, error) {
+	ids, err := db.New().ClientIDs(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("list the clients: %w", err)
+	}
+	return ids, nil
+}
+
+// Delete removes the client and its secrets. Nobody can use what it still holds: whoever presents it names a client
+// that does not exist.
+func (s *Store) Delete(ctx context.Context, tx realm.Tx, clientID string) error {
+	if err := db.New().DeleteClient(ctx, tx, clientID); err != nil {
+		return fmt.Errorf("delete client %s: %w", clientID, err)
+	}
+	s.cache.Drop(tx.In().CacheKey("client", clientID))
+	return event.Record(ctx, tx, Deleted{Subject: event.Subject{Client: clientID}}, s.now())
+}
+
 func status(enabled bool) string {
 	if enabled {
 		return "active"

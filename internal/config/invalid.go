@@ -45,9 +45,9 @@ func (v Invalid) about(name string) bool {
 	return false
 }
 
-// nearest returns the candidate that a person most likely meant by name, or
-// nothing when none is close.
-func nearest(name string, candidates []string) string {
+// Nearest returns the candidate that a person most likely meant by name, or
+// nothing when none is close. GATEHOUSE_ before either is left out of account.
+func Nearest(name string, candidates []string) string {
 	bare := strings.ToLower(strings.TrimPrefix(name, prefix))
 	best, bestDistance := "", max(2, len(bare)/3)+1
 	for _, candidate := range candidates {

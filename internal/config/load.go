@@ -206,7 +206,7 @@ func (l *loader) names() []string {
 
 func (l *loader) unknown(name string, known []string) {
 	how := `Remove it; "gatehouse config show" lists the names.`
-	if meant := nearest(name, known); meant != "" {
+	if meant := Nearest(name, known); meant != "" {
 		how = "Did you mean " + meant + "?"
 	}
 	l.refuse(name, "is not a setting", "", how)

@@ -52,7 +52,7 @@ func (l *loader) yamlMapping(path string, root *yaml.Node) map[string]string {
 		name, known := nameOf[key.Value]
 		if !known {
 			l.unknown(where, nil)
-			if meant := nearest(key.Value, keys); meant != "" {
+			if meant := Nearest(key.Value, keys); meant != "" {
 				l.issues[len(l.issues)-1].How = "Did you mean " + meant + "?"
 			}
 			continue

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/keyset/internal/db"
+	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
 
@@ -41,6 +42,21 @@ func (s *Store) Ring(ctx context.Context, r realm.Realm) (*Ring, error) {
 		}
 		return newRing(keys)
 	})
+}
+
+// Algorithms lists those that the realm has an active key of, as r sees it.
+func (s *Store) Algorithms(ctx context.Context, r postgres.Reader) ([]string, error) {
+	rows, err := db.New().Keys(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("read the realm's keys: %w", err)
+	}
+	var algorithms []string
+	for _, row := range rows {
+		if row.State == Active {
+			algorithms = append(algorithms, row.Alg)
+		}
+	}
+	return algorithms, nil
 }
 
 func open(r realm.Realm, row db.KeysRow) (*Key, error) {

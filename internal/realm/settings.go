@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -89,6 +90,11 @@ func (s Settings) Check() []string {
 	}
 	if n := s.Password.MinLength; n != 0 && (n < 8 || n > 256) {
 		wrong = append(wrong, fmt.Sprintf("password.min_length is %d; allowed are 8 to 256", n))
+	}
+	if s.StartURL != "" {
+		if u, err := url.Parse(s.StartURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
+			wrong = append(wrong, fmt.Sprintf("start_url: %q is not an http or https address", s.StartURL))
+		}
 	}
 	return wrong
 }

@@ -20,6 +20,12 @@ UPDATE clients c SET name = @name, status = @status, application_type = @applica
   response_types = @response_types, scopes = @scopes, audiences = @audiences, pkce = @pkce, start_url = @start_url, updated_at = @now
 WHERE c.id = @id;
 
+-- name: ClientIDs :many
+SELECT c.client_id FROM clients c ORDER BY c.client_id;
+
+-- name: DeleteClient :exec
+DELETE FROM clients c WHERE c.client_id = @client_id;
+
 -- name: Secrets :many
 SELECT s.id, s.hash, s.expires_at FROM client_secrets s WHERE s.client = @client;
 

@@ -56,6 +56,39 @@ func (q *Queries) ClientByClientID(ctx context.Context, db DBTX, arg ClientByCli
 	return i, err
 }
 
+const clientIDs = `-- name: ClientIDs :many
+SELECT c.client_id FROM clients c ORDER BY c.client_id
+`
+
+func (q *Queries) ClientIDs(ctx context.Context, db DBTX) ([]string, error) {
+	rows, err := db.Query(ctx, clientIDs)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var client_id string
+		if err := rows.Scan(&client_id); err != nil {
+			return nil, err
+		}
+		items = append(items, client_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const deleteClient = `-- name: DeleteClient :exec
+DELETE FROM clients c WHERE c.client_id = $1
+`
+
+func (q *Queries) DeleteClient(ctx context.Context, db DBTX, clientID string) error {
+	_, err := db.Exec(ctx, deleteClient, clientID)
+	return err
+}
+
 const deleteSecret = `-- name: DeleteSecret :exec
 DELETE FROM client_secrets s WHERE s.id = $1
 `
