@@ -39,25 +39,33 @@ const (
 	superuserStandIn = "gatehouse_test"
 )
 
-// server is the connection string of the server's maintenance database. Its life is the process's, like that of
-// the server behind it, which devpg ends together with the process.
+// server finds the tests' server at the first call.
 var server = sync.OnceValues(findServer) //nolint:gochecknoglobals // one server per test binary, whatever tests it runs
 
-func findServer() (string, error) {
+// found is a server that lives as long as this process.
+type found struct {
+	// maintenance is the connection string of a database that is not used for anything else.
+	maintenance string
+	// started is nil when the server was given. It is kept because its lock would be collected with it, and the
+	// server then be taken for an abandoned one.
+	started *devpg.Server
+}
+
+func findServer() (found, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if given := os.Getenv(serverVariable); given != "" {
 		ordinary, err := ordinaryRole(ctx, given)
 		if err != nil {
-			return "", fmt.Errorf("use the server of %s: %w", serverVariable, err)
+			return found{}, fmt.Errorf("use the server of %s: %w", serverVariable, err)
 		}
-		return ordinary, nil
+		return found{maintenance: ordinary}, nil
 	}
 	started, err := devpg.Start(ctx, devpg.Options{Ephemeral: true})
 	if err != nil {
-		return "", fmt.Errorf("start a PostgreSQL for the tests (or name one in %s): %w", serverVariable, err)
+		return found{}, fmt.Errorf("start a PostgreSQL for the tests (or name one in %s): %w", serverVariable, err)
 	}
-	return started.URL(devpg.Database), nil
+	return found{started.URL(devpg.Database), started}, nil
 }
 
 // NewURL makes a database with the migrated schema and nothing else and returns its connection string.
@@ -76,8 +84,9 @@ func NewEmptyURL(t testing.TB) string {
 
 func create(t testing.TB, fill func(ctx context.Context, maintenance, name string) error) string {
 	t.Helper()
-	maintenance, err := server()
+	s, err := server()
 	require.NoError(t, err)
+	maintenance := s.maintenance
 	// The time is the real one, not the test's: other binaries judge by it whether the clone was left behind.
 	name := clonePrefix + strconv.FormatInt(time.Now().Unix(), 10) + "_" + strings.ToLower(rand.Text()[:12]) //nolint:forbidigo // see above
 	require.NoError(t, fill(t.Context(), maintenance, name))
