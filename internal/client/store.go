@@ -19,13 +19,14 @@ import (
 
 // Store reads clients, from a cache, and writes them.
 type Store struct {
-	now   func() time.Time
-	cache *realm.Cache[Client]
+	now     func() time.Time
+	cache   *realm.Cache[Client]
+	origins *realm.Cache[bool]
 }
 
 // NewStore makes a store with an empty cache.
 func NewStore(now func() time.Time) *Store {
-	return &Store{now: now, cache: realm.NewCache[Client](now)}
+	return &Store{now: now, cache: realm.NewCache[Client](now), origins: realm.NewCache[bool](now)}
 }
 
 // ByClientID returns the client, enabled or not; realm.ErrUnknown when the realm has none of that client_id.
@@ -41,6 +42,17 @@ func (s *Store) ByClientID(ctx context.Context, r realm.Realm, clientID string) 
 		c := fromRow(row.Client)
 		c.SecretHashes = row.Secrets
 		return c, nil
+	})
+}
+
+// OriginKnown tells whether any enabled client of the realm lists that origin.
+func (s *Store) OriginKnown(ctx context.Context, r realm.Realm, origin string) (bool, error) {
+	return s.origins.Get(ctx, r.CacheKey("origin", origin), func(ctx context.Context) (bool, error) {
+		known, err := db.New().OriginKnown(ctx, r, origin)
+		if err != nil {
+			return false, fmt.Errorf("look for an origin: %w", err)
+		}
+		return known, nil
 	})
 }
 

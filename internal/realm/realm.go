@@ -11,6 +11,7 @@ import (
 	"context"
 	"encoding/hex"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -77,9 +78,15 @@ func (f *Facts) Path() string {
 	return u.Path
 }
 
-// LimitKey names a limit of the realm.
+// LimitKey names a limit of the realm. The parts may hold anything: each carries its length, so that no two lists
+// of parts make the same key.
 func (f *Facts) LimitKey(parts ...string) string {
-	return f.ID.String() + "|" + strings.Join(parts, "|")
+	var b strings.Builder
+	b.WriteString(f.ID.String())
+	for _, part := range parts {
+		b.WriteString("|" + strconv.Itoa(len(part)) + ":" + part)
+	}
+	return b.String()
 }
 
 // AAD is what a sealed column is bound to.

@@ -34,3 +34,7 @@ INSERT INTO client_secrets (id, client, hash, created_at, expires_at) VALUES (@i
 
 -- name: DeleteSecret :exec
 DELETE FROM client_secrets s WHERE s.id = @id;
+
+-- name: OriginKnown :one
+-- OriginKnown tells whether any enabled client lists an origin; a preflight request does not name its client.
+SELECT EXISTS (SELECT 1 FROM clients c WHERE c.status = 'active' AND @origin::text = ANY (c.origins))::boolean;

@@ -203,6 +203,18 @@ func (q *Queries) LockClient(ctx context.Context, db DBTX, clientID string) (Loc
 	return i, err
 }
 
+const originKnown = `-- name: OriginKnown :one
+SELECT EXISTS (SELECT 1 FROM clients c WHERE c.status = 'active' AND $1::text = ANY (c.origins))::boolean
+`
+
+// OriginKnown tells whether any enabled client lists an origin; a preflight request does not name its client.
+func (q *Queries) OriginKnown(ctx context.Context, db DBTX, origin string) (bool, error) {
+	row := db.QueryRow(ctx, originKnown, origin)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const secrets = `-- name: Secrets :many
 SELECT s.id, s.hash, s.expires_at FROM client_secrets s WHERE s.client = $1
 `

@@ -1,0 +1,124 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/user"
+	"path/filepath"
+
+	"github.com/gatehouse-id/gatehouse/internal/event"
+	"github.com/gatehouse-id/gatehouse/internal/postgres"
+	"github.com/gatehouse-id/gatehouse/internal/realmfile"
+)
+
+// MigrateUp makes the database roles, applies the migrations that are missing and returns those.
+func MigrateUp(ctx context.Context, p Process) ([]postgres.Migration, error) {
+	admin, login := migrationURL(p), p.Config.DatabaseURL.Reveal()
+	if login == "" {
+		login = admin
+	}
+	if err := postgres.EnsureRoles(ctx, admin, login); err != nil {
+		return nil, err
+	}
+	list, err := migrations()
+	if err != nil {
+		return nil, err
+	}
+	return postgres.Migrate(ctx, admin, list)
+}
+
+// Migrations lists the migrations and whether the database has them.
+func Migrations(ctx context.Context, p Process) ([]postgres.Migration, error) {
+	list, err := migrations()
+	if err != nil {
+		return nil, err
+	}
+	return postgres.Migrations(ctx, migrationURL(p), list)
+}
+
+func migrationURL(p Process) string {
+	if url := p.Config.MigrationDatabaseURL; !url.IsZero() {
+		return url.Reveal()
+	}
+	return p.Config.DatabaseURL.Reveal()
+}
+
+// RealmApply applies realm files, each in a transaction of its own, and reports what each changed. The first that
+// fails ends it; what was applied before stays.
+func RealmApply(ctx context.Context, p Process, files []string, o realmfile.ApplyOptions) ([]realmfile.Report, error) {
+	parsed, err := readRealmFiles(files)
+	if err != nil {
+		return nil, err
+	}
+	s, err := Open(ctx, p, Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	var reports []realmfile.Report
+	for _, f := range parsed {
+		report, err := s.Applier.Apply(asOperator(ctx), f, o)
+		if err != nil {
+			return reports, err
+		}
+		reports = append(reports, report)
+	}
+	return reports, nil
+}
+
+// readRealmFiles reads and checks all files before any is applied.
+func readRealmFiles(paths []string) ([]realmfile.File, error) {
+	var files []realmfile.File
+	for _, path := range paths {
+		content, err := os.ReadFile(path) //nolint:gosec // the operator's own choice of file
+		if err != nil {
+			return nil, fmt.Errorf("read a realm file: %w", err)
+		}
+		f, err := realmfile.Parse(content, path, realmfile.System(filepath.Dir(path)))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+// asOperator makes the person at the command line the actor of events.
+func asOperator(ctx context.Context) context.Context {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	return event.With(ctx, event.Origin{Kind: event.Operator, Actor: name})
+}
+
+// RealmSummary is a realm as the command line lists it.
+type RealmSummary struct {
+	Slug    string `json:"slug"`
+	Name    string `json:"name"`
+	Issuer  string `json:"issuer"`
+	Enabled bool   `json:"enabled"`
+}
+
+// RealmList lists the realms by slug.
+func RealmList(ctx context.Context, p Process) ([]RealmSummary, error) {
+	s, err := Open(ctx, p, Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	slugs, err := s.Realms.Slugs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]RealmSummary, 0, len(slugs))
+	for _, slug := range slugs {
+		r, err := s.Realms.BySlug(ctx, slug)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, RealmSummary{r.Slug, r.Name, r.Issuer, r.Enabled})
+	}
+	return list, nil
+}

@@ -1,0 +1,213 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse-id/gatehouse/internal/client"
+	"github.com/gatehouse-id/gatehouse/internal/config"
+	"github.com/gatehouse-id/gatehouse/internal/envelope"
+	"github.com/gatehouse-id/gatehouse/internal/event"
+	"github.com/gatehouse-id/gatehouse/internal/flow"
+	"github.com/gatehouse-id/gatehouse/internal/i18n"
+	"github.com/gatehouse-id/gatehouse/internal/interaction"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/oidc"
+	"github.com/gatehouse-id/gatehouse/internal/password"
+	"github.com/gatehouse-id/gatehouse/internal/postgres"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/realmfile"
+	"github.com/gatehouse-id/gatehouse/internal/server"
+	"github.com/gatehouse-id/gatehouse/internal/session"
+	"github.com/gatehouse-id/gatehouse/internal/telemetry"
+	"github.com/gatehouse-id/gatehouse/internal/user"
+	"github.com/gatehouse-id/gatehouse/internal/web"
+	"github.com/gatehouse-id/gatehouse/sql"
+	"github.com/gatehouse-id/gatehouse/templates"
+)
+
+// Process is what a command gives.
+type Process struct {
+	Config          config.Config
+	Log             *slog.Logger
+	Stdout, Stderr  io.Writer
+	Version, Commit string
+}
+
+// Options of a System that tests set; the zero value is what a process uses.
+type Options struct {
+	// Now is the clock; nil takes the system's.
+	Now func() time.Time
+	// PublicURL replaces the configured one, for development, where it is the listener's address.
+	PublicURL string
+	// Home is where "/" leads; "" when nowhere.
+	Home string
+}
+
+// System is every part of a process, made and connected.
+type System struct {
+	DB       *postgres.DB
+	Realms   *realm.Directory
+	Clients  *client.Store
+	Users    *user.Store
+	Keys     *keyset.Store
+	Hasher   *password.Hasher
+	Engine   *flow.Engine
+	Applier  *realmfile.Applier
+	Registry *prometheus.Registry
+	// Handler answers on the public listener.
+	Handler http.Handler
+
+	catalogue *i18n.Catalogue
+	failures  *limit.Failures
+	seen      *session.Seen
+	readers   []event.Reader
+	now       func() time.Time
+	log       *slog.Logger
+}
+
+// migrations is the folder of migrations.
+func migrations() (fs.FS, error) { return fs.Sub(sql.Migrations, "migrations") }
+
+// Open connects to the database, checks that schema, roles and secret key fit, and makes every part. Close it.
+func Open(ctx context.Context, p Process, o Options) (*System, error) {
+	s := &System{now: o.Now, log: p.Log}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if o.PublicURL == "" {
+		o.PublicURL = string(p.Config.PublicURL)
+	}
+	if err := s.openStorage(ctx, p, o); err != nil {
+		return nil, err
+	}
+	if err := s.make(p, o); err != nil {
+		s.DB.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *System) openStorage(ctx context.Context, p Process, o Options) (err error) {
+	keyring, err := envelope.ParseKeyring(keyringText(p.Config.SecretKey))
+	if err != nil {
+		return fmt.Errorf("read GATEHOUSE_SECRET_KEY: %w", err)
+	}
+	s.DB, err = postgres.Open(ctx, postgres.Options{
+		URL:      p.Config.DatabaseURL.Reveal(),
+		MaxConns: int32(p.Config.DatabaseMaxConns), MinConns: int32(p.Config.DatabaseMinConns), //nolint:gosec // bounded by config
+		AllowSuperuser: p.Config.Mode == config.ModeDev,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			s.DB.Close()
+		}
+	}()
+	list, err := migrations()
+	if err != nil {
+		return err
+	}
+	if err := s.DB.CheckSchema(ctx, list); err != nil {
+		return err
+	}
+	s.Realms = realm.NewDirectory(realm.Options{
+		DB: s.DB, Keyring: keyring, PublicURL: o.PublicURL, Defaults: flags(p.Config), Now: s.now, Random: rand.Reader,
+	})
+	return s.Realms.Prepare(ctx, func(tx realm.Tx) error {
+		return event.Record(ctx, tx, event.RealmPrepared{}, s.now())
+	})
+}
+
+func flags(c config.Config) realm.Flags {
+	return realm.Flags{
+		AllowAutoRegistration: &c.AllowAutoRegistration, RequireEmailVerification: &c.RequireEmailVerification,
+		ForcePasswordRotation: &c.ForcePasswordRotation, EnableMFA: &c.EnableMFA,
+	}
+}
+
+func (s *System) make(p Process, o Options) (err error) {
+	s.Clients, s.Users, s.Keys = client.NewStore(s.now), user.NewStore(s.now, rand.Reader), keyset.NewStore(s.now, rand.Reader)
+	s.failures = limit.NewFailures(limit.NewMemory(s.now, 0), limit.DefaultPolicies())
+	s.seen = session.NewSeen()
+	if s.Hasher, err = password.New(password.Options{MemoryBudget: int64(p.Config.PasswordMemory), Rand: rand.Reader}); err != nil {
+		return fmt.Errorf("prepare password hashing: %w", err)
+	}
+	if s.catalogue, err = i18n.New(templates.FS); err != nil {
+		return fmt.Errorf("read the catalogues: %w", err)
+	}
+	if s.Registry, err = telemetry.NewRegistry(p.Version, p.Commit); err != nil {
+		return fmt.Errorf("make the metrics registry: %w", err)
+	}
+	s.Applier = realmfile.New(realmfile.Options{
+		Realms: s.Realms, Clients: s.Clients, Users: s.Users, Keys: s.Keys, Hasher: s.Hasher, Catalogue: s.catalogue,
+		Now: s.now, Random: rand.Reader,
+	})
+	s.Engine = &flow.Engine{Clients: s.Clients, Seen: s.seen, Now: s.now, Random: rand.Reader}
+	s.Engine.Steps = s.steps()
+	consumers, err := s.consumers()
+	if err != nil {
+		return fmt.Errorf("make the event consumers: %w", err)
+	}
+	for _, c := range consumers {
+		s.readers = append(s.readers, event.Reader{DB: s.DB, Realms: s.Realms, Consumer: c, Now: s.now, Log: p.Log})
+	}
+	return s.makeHandler(p, o)
+}
+
+func (s *System) makeHandler(p Process, o Options) error {
+	metrics, err := telemetry.NewHTTPMetrics(s.Registry)
+	if err != nil {
+		return fmt.Errorf("make the HTTP metrics: %w", err)
+	}
+	w, err := web.New(web.Options{
+		Catalogue: s.catalogue, Files: templates.FS, Log: p.Log, Metrics: metrics, Dev: p.Config.Mode == config.ModeDev,
+		TrustedProxies: p.Config.TrustedProxies.Prefixes(), PublicURL: o.PublicURL, Now: s.now, Random: rand.Reader,
+	})
+	if err != nil {
+		return err
+	}
+	public, err := url.Parse(o.PublicURL)
+	if err != nil || public.Host == "" {
+		return errors.Join(fmt.Errorf("the public URL %q has no host", o.PublicURL), err)
+	}
+	var locales []string
+	for _, l := range s.catalogue.Locales() {
+		locales = append(locales, l.Tag())
+	}
+	provider := oidc.New(oidc.Options{
+		Clients: s.Clients, Keys: s.Keys, Engine: s.Engine, Web: w, Now: s.now, Random: rand.Reader, Log: p.Log, Locales: locales,
+	})
+	s.Handler = server.New(server.Options{
+		Web: w, Realms: s.Realms, PublicHost: public.Host, Home: o.Home, Discovery: provider.Discovery,
+		Surfaces: []server.Surface{provider, &interaction.Surface{Engine: s.Engine, Web: w}},
+	})
+	return nil
+}
+
+// Work runs the process's background work until ctx ends.
+func (s *System) Work(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { s.seen.Run(ctx, s.log) })
+	for _, r := range s.readers {
+		wg.Go(func() { r.Run(ctx) })
+	}
+	wg.Wait()
+}
+
+// Close closes what Open opened.
+func (s *System) Close() { s.DB.Close() }

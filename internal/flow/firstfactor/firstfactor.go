@@ -1,0 +1,248 @@
+// Package firstfactor is the step that asks who is there: identifier and password.
+//
+// It answers an unknown name, a wrong password and an account that may not sign in alike, in words and in cost,
+// until the password was right. Attempts are counted before the slow comparison.
+package firstfactor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse-id/gatehouse/internal/event"
+	"github.com/gatehouse-id/gatehouse/internal/flow"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/password"
+	"github.com/gatehouse-id/gatehouse/internal/problem"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/user"
+)
+
+// Step asks for the first factor.
+type Step struct {
+	Hasher   *password.Hasher
+	Failures *limit.Failures
+	Now      func() time.Time
+}
+
+var _ flow.Step = Step{}
+
+// Name implements flow.Step.
+func (Step) Name() string { return "login" }
+
+// Unmet implements flow.Step.
+func (Step) Unmet() flow.Code { return flow.LoginRequired }
+
+// Pending implements flow.Step: nobody is signed in, the account may not be used any more, or the request demands
+// a proof that is newer than the one there is (OpenID Connect Core §3.1.2.1: prompt, max_age).
+func (Step) Pending(s *flow.State) bool {
+	if s.User == nil || !s.User.Active {
+		return true
+	}
+	if s.ProvedHere() {
+		return false
+	}
+	if slices.Contains(s.Request.Prompt, "login") || slices.Contains(s.Request.Prompt, "select_account") {
+		return true
+	}
+	return tooOld(s)
+}
+
+// tooOld is max_age: zero demands a new proof, as prompt=login does.
+func tooOld(s *flow.State) bool {
+	age := s.Request.MaxAge
+	return age != nil && (*age == 0 || s.Now.Sub(s.Authenticated.At) > *age)
+}
+
+// Fields are what the login page shows.
+type Fields struct {
+	// Identifier is filled in: the login hint, or what was typed before.
+	Identifier string
+	// EmailOnly says that the realm knows people by e-mail address alone.
+	EmailOnly bool
+	// OfferRemember shows "Keep me signed in"; Remember ticks it.
+	OfferRemember, Remember bool
+	// Confirm says that the person is signed in and must prove it again.
+	Confirm bool
+	// ForgotURL and SignUpURL are paths of our own; "" leaves the link out.
+	ForgotURL, SignUpURL string
+}
+
+// Page implements flow.Step.
+func (Step) Page(_ context.Context, _ realm.Realm, s *flow.State) (flow.Page, error) {
+	return page(s, Fields{Identifier: s.Request.LoginHint}), nil
+}
+
+func page(s *flow.State, f Fields) flow.Page {
+	f.OfferRemember = true
+	f.Confirm = s.User != nil && s.User.Active
+	return flow.Page{Title: flow.Message{Key: "login.title", Params: map[string]any{"app": s.Client.Name}}, Fields: f}
+}
+
+const maxIdentifier = 320
+
+// Submit implements flow.Step.
+func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in flow.Input) (flow.Outcome, error) {
+	typed, plain := in.Value("username"), in.Value("password")
+	again := page(s, Fields{Identifier: typed, Remember: in.Checked("remember")})
+	if missing := required(typed, plain); len(missing) > 0 {
+		return flow.Outcome{Fields: missing, Page: again}, nil
+	}
+	who, err := step.find(ctx, r, typed)
+	if err != nil {
+		return flow.Outcome{}, err
+	}
+	attempt, wait, ok := step.Failures.Reserve(ctx, keys(r, who, in.Address)...)
+	if !ok {
+		return throttled(again, wait), step.refuse(ctx, r, s, who, "throttled")
+	}
+	// Whether the attempt fails or the browser goes away: what was reserved stays counted.
+	result, err := step.verify(ctx, who, plain)
+	switch {
+	case errors.Is(err, password.ErrTooLong) || errors.Is(err, password.ErrNotText):
+		result = password.Result{}
+	case errors.Is(err, password.ErrBusy):
+		attempt.Withdraw(ctx)
+		return flow.Outcome{}, problem.New(problem.Unavailable).WithRetryAfter(5 * time.Second).Because(err)
+	case err != nil:
+		attempt.Withdraw(ctx)
+		return flow.Outcome{}, fmt.Errorf("verify a password: %w", err)
+	}
+	if !result.OK {
+		attempt.Failed()
+		return refused("login.bad_identifier", again), step.refuse(ctx, r, s, who, reason(who))
+	}
+	if !who.Active {
+		attempt.Succeeded(ctx)
+		return refused("login.disabled", again), step.refuse(ctx, r, s, who, "inactive")
+	}
+	if err := step.accept(ctx, r, s, who, plain, in.Checked("remember"), result.NeedsRehash); err != nil {
+		attempt.Withdraw(ctx)
+		return flow.Outcome{}, err
+	}
+	attempt.Succeeded(ctx)
+	return flow.Outcome{}, nil
+}
+
+func required(typed, plain string) map[string]flow.Message {
+	missing := map[string]flow.Message{}
+	if typed == "" {
+		missing["username"] = flow.Message{Key: "login.identifier_required"}
+	}
+	if plain == "" {
+		missing["password"] = flow.Message{Key: "login.password_required"}
+	}
+	return missing
+}
+
+// candidate is who the typed name means; ID is uuid.Nil when nobody has it.
+type candidate struct {
+	password.Candidate
+	canonical string
+	typed     string
+}
+
+func (step Step) find(ctx context.Context, r realm.Realm, typed string) (candidate, error) {
+	who := candidate{typed: typed}
+	if len(typed) > maxIdentifier {
+		who.typed = typed[:maxIdentifier]
+	}
+	id, err := user.Canonical(typed)
+	var impossible *user.IdentifierError
+	switch {
+	case errors.As(err, &impossible):
+		// A name that cannot exist is like one that nobody has.
+		return who, nil
+	case err != nil:
+		return candidate{}, err
+	}
+	who.canonical = id.Canonical
+	found, err := password.Find(ctx, r, id.Canonical)
+	switch {
+	case errors.Is(err, realm.ErrUnknown):
+		return who, nil
+	case err != nil:
+		return candidate{}, err
+	}
+	who.Candidate = found
+	return who, nil
+}
+
+// keys are the counters of an attempt: by account, so that all spellings and names of a person share one, by
+// address, and by the pair of them.
+func keys(r realm.Realm, who candidate, address string) []limit.Key {
+	account := who.canonical
+	if who.ID != uuid.Nil {
+		account = who.ID.String()
+	}
+	addr, _ := netip.ParseAddr(address)
+	from := limit.Prefix(addr)
+	return []limit.Key{
+		limit.Account(r.LimitKey("password", "account", account)),
+		limit.Address(r.LimitKey("password", "address", from)),
+		limit.Pair(r.LimitKey("password", "pair", account, from)),
+	}
+}
+
+// verify compares with the person's hash or, when there is none, spends as much.
+func (step Step) verify(ctx context.Context, who candidate, plain string) (password.Result, error) {
+	if who.Hash == "" {
+		return password.Result{}, step.Hasher.VerifyDummy(ctx, plain)
+	}
+	return step.Hasher.Verify(ctx, who.Hash, plain)
+}
+
+// accept notes the proof in the flow, together with a stronger hash when the stored one is weaker than today's.
+func (step Step) accept(ctx context.Context, r realm.Realm, s *flow.State, who candidate, plain string, remember, rehash bool) error {
+	stronger := ""
+	if rehash {
+		var err error
+		if stronger, err = step.Hasher.Hash(ctx, plain); err != nil && !errors.Is(err, password.ErrBusy) {
+			return fmt.Errorf("hash a password anew: %w", err)
+		}
+	}
+	now := step.Now()
+	ctx = event.By(ctx, event.User, who.ID.String())
+	return r.InTx(ctx, func(tx realm.Tx) error {
+		if stronger != "" {
+			if err := password.Upgrade(ctx, tx, who.ID, who.Hash, stronger, now); err != nil {
+				return err
+			}
+		}
+		return flow.Authenticate(ctx, tx, s, flow.Proof{User: who.ID, AMR: []string{"pwd"}, Persistent: remember}, now)
+	})
+}
+
+func reason(who candidate) string {
+	if who.ID == uuid.Nil {
+		return "unknown"
+	}
+	return "wrong"
+}
+
+// refuse records a failed attempt. It is written even when the browser has gone away: an attacker must not be able
+// to hide by hanging up.
+func (step Step) refuse(ctx context.Context, r realm.Realm, s *flow.State, who candidate, why string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return r.InTx(ctx, func(tx realm.Tx) error {
+		about := event.Subject{User: who.ID, Client: s.Client.ClientID, Identifier: who.typed}
+		return event.Record(ctx, tx, password.Refused{Subject: about, Reason: why}, step.Now())
+	})
+}
+
+func refused(key string, again flow.Page) flow.Outcome {
+	return flow.Outcome{Problem: &flow.Message{Key: key}, Page: again}
+}
+
+func throttled(again flow.Page, wait time.Duration) flow.Outcome {
+	minutes := int((wait + time.Minute - 1) / time.Minute)
+	return flow.Outcome{
+		Problem: &flow.Message{Key: "login.wait_only", Params: map[string]any{"n": minutes}}, Page: again, RetryAfter: wait,
+	}
+}

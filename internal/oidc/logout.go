@@ -1,0 +1,190 @@
+package oidc
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"github.com/labstack/echo/v5"
+
+	"github.com/gatehouse-id/gatehouse/internal/client"
+	"github.com/gatehouse-id/gatehouse/internal/event"
+	"github.com/gatehouse-id/gatehouse/internal/grant"
+	"github.com/gatehouse-id/gatehouse/internal/problem"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/session"
+	"github.com/gatehouse-id/gatehouse/internal/web"
+)
+
+// logout is a checked logout request (RP-Initiated Logout §2).
+type logout struct {
+	client    *client.Client
+	hint      *idClaims
+	redirect  string // validated, "" when none was asked for
+	state     string
+	uiLocales string
+	form      url.Values
+}
+
+// logoutParameters are carried through the confirmation.
+var logoutParameters = []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"} //nolint:gochecknoglobals // a constant list
+
+// endSession is the end session endpoint. A logout that the session's own ID token asks for happens at once;
+// everything else is confirmed by the person first, so that no other site can sign people out.
+func (p *Provider) endSession(c *echo.Context) error {
+	r, ctx := web.Realm(c), c.Request().Context()
+	form := c.QueryParams()
+	if c.Request().Method == http.MethodPost {
+		var err error
+		if form, err = web.Form(c); err != nil {
+			return err
+		}
+		if !form.Has(web.TokenField) {
+			// Another site's form brings no cookie: fetch the same request instead.
+			return c.Redirect(http.StatusSeeOther, r.Path()+"/end_session?"+only(form, logoutParameters).Encode())
+		}
+	}
+	q, err := p.checkLogout(ctx, r, form)
+	if err != nil {
+		return err
+	}
+	browser := p.browser(c, r)
+	s, err := p.sessionOf(ctx, r, browser)
+	switch {
+	case errors.Is(err, realm.ErrUnknown):
+		return p.loggedOut(c, r, q)
+	case err != nil:
+		return err
+	case c.Request().Method == http.MethodPost:
+		if err := web.CheckForm(c, r, string(browser), "logout"); err != nil {
+			return err
+		}
+	case q.hint == nil || q.hint.SessionID != s.ID.String():
+		return p.confirmLogout(c, r, q, browser)
+	}
+	if err := p.end(ctx, r, s); err != nil {
+		return err
+	}
+	return p.loggedOut(c, r, q)
+}
+
+func (p *Provider) sessionOf(ctx context.Context, r realm.Realm, browser session.Token) (session.Session, error) {
+	if browser == "" {
+		return session.Session{}, realm.ErrUnknown
+	}
+	return session.ByToken(ctx, r, browser, p.Now())
+}
+
+// end ends the session and what was authorized in it, in one transaction.
+func (p *Provider) end(ctx context.Context, r realm.Realm, s session.Session) error {
+	now := p.Now()
+	ctx = event.By(ctx, event.User, s.UserID.String())
+	return r.InTx(ctx, func(tx realm.Tx) error {
+		if _, err := session.End(ctx, tx, s.ID, s.UserID, "logout", now); err != nil {
+			return err
+		}
+		return grant.RevokeBySession(ctx, tx, s.ID, now)
+	})
+}
+
+func only(form url.Values, names []string) url.Values {
+	kept := url.Values{}
+	for _, name := range names {
+		if form.Has(name) {
+			kept.Set(name, form.Get(name))
+		}
+	}
+	return kept
+}
+
+// checkLogout checks a logout request. What does not hold is answered on a page of ours: an address that is not
+// registered is never followed (RP-Initiated Logout §3).
+func (p *Provider) checkLogout(ctx context.Context, r realm.Realm, form url.Values) (*logout, error) {
+	if name := repeated(form); name != "" {
+		return nil, problem.New(problem.InvalidRequest).WithHint("The parameter %s is given more than once.", name)
+	}
+	q := &logout{state: form.Get("state"), uiLocales: form.Get("ui_locales"), form: form}
+	clientID := form.Get("client_id")
+	if hint := form.Get("id_token_hint"); hint != "" {
+		claims, err := p.verifyHint(ctx, r, hint)
+		if err != nil {
+			return nil, pageError(err)
+		}
+		if clientID != "" && !slices.Contains(claims.Audience, clientID) {
+			return nil, problem.New(problem.InvalidRequest).WithHint("The id_token_hint was issued to another application than client_id.")
+		}
+		q.hint, clientID = &claims, claims.Audience[0]
+	}
+	if clientID != "" {
+		c, err := p.clientOf(ctx, r, clientID)
+		if err != nil {
+			return nil, err
+		}
+		q.client = &c
+	}
+	if uri := form.Get("post_logout_redirect_uri"); uri != "" {
+		if q.client == nil || !q.client.AllowsPostLogoutRedirect(uri) {
+			return nil, problem.New(problem.RedirectDenied).WithHint(
+				"post_logout_redirect_uri %q is not registered for the application (client_id or id_token_hint name it). Add it to post_logout_redirect_uris in the realm file.", uri)
+		}
+		q.redirect = uri
+	}
+	return q, nil
+}
+
+// pageError makes a page of a protocol error.
+func pageError(err error) error {
+	var e *protocolError
+	if errors.As(err, &e) && !e.ours() {
+		return problem.New(problem.InvalidRequest).WithHint("%s", e.Description).Because(err)
+	}
+	return err
+}
+
+func (p *Provider) confirmLogout(c *echo.Context, r realm.Realm, q *logout, browser session.Token) error {
+	token, err := p.Web.FormToken(r, string(browser), "logout")
+	if err != nil {
+		return err
+	}
+	page := web.Page{
+		Template: "logout", Title: web.Message{Key: "logout.title_plain"}, Token: token, Languages: []string{q.uiLocales},
+	}
+	data := web.Logout{StayURL: r.Settings.StartURL}
+	if q.client != nil {
+		page.Title = web.Message{Key: "logout.title", Params: map[string]any{"app": q.client.Name}}
+		data.StayURL = q.client.StartURL
+	}
+	for _, name := range logoutParameters {
+		if v := q.form.Get(name); v != "" {
+			data.Hidden = append(data.Hidden, web.Hidden{Name: name, Value: v})
+		}
+	}
+	page.Data = data
+	if q.redirect != "" {
+		page.FormAction = web.FormAction(q.redirect)
+	}
+	return p.Web.Page(c, r, page)
+}
+
+// loggedOut takes the cookie away and sends the person back to the application, or says that they are signed out.
+func (p *Provider) loggedOut(c *echo.Context, r realm.Realm, q *logout) error {
+	p.Web.ClearCookie(c, r)
+	c.Response().Header().Set("Clear-Site-Data", `"cache"`)
+	if q.redirect != "" {
+		params := url.Values{}
+		if q.state != "" {
+			params.Set("state", q.state)
+			return c.Redirect(http.StatusSeeOther, withQuery(q.redirect, params))
+		}
+		return c.Redirect(http.StatusSeeOther, q.redirect)
+	}
+	data := web.SignedOut{URL: r.Settings.StartURL}
+	if q.client != nil {
+		data = web.SignedOut{App: q.client.Name, URL: q.client.StartURL}
+	}
+	return p.Web.Page(c, r, web.Page{
+		Template: "signed-out", Title: web.Message{Key: "signedout.title"}, Data: data, Languages: []string{q.uiLocales},
+	})
+}

@@ -1,0 +1,96 @@
+package oidc
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v5"
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/compose"
+
+	"github.com/gatehouse-id/gatehouse/internal/client"
+	"github.com/gatehouse-id/gatehouse/internal/flow"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/session"
+	"github.com/gatehouse-id/gatehouse/internal/web"
+)
+
+// Options of a Provider; all are required.
+type Options struct {
+	Clients *client.Store
+	Keys    *keyset.Store
+	Engine  *flow.Engine
+	Web     *web.Web
+	Now     func() time.Time
+	Random  io.Reader
+	Log     *slog.Logger
+	// Locales are the languages of the pages, for the metadata.
+	Locales []string
+	// Development shows the exact cause of a refused request on its error page.
+	Development bool
+}
+
+// Provider serves the protocol's endpoints.
+type Provider struct {
+	Options
+	fosite   fosite.OAuth2Provider
+	verified *verifiedTokens
+}
+
+// New makes a provider.
+func New(o Options) *Provider {
+	st := store.Storage{Clients: o.Clients}
+	cfg := newConfig(st)
+	strategies := &compose.CommonStrategy{
+		CoreStrategy: coreStrategy{random: o.Random}, OpenIDConnectTokenStrategy: idTokenStrategy{}, Signer: unusedSigner{},
+	}
+	code := newHandlers(cfg, st, strategies)
+	cfg.byGrant = map[string]fosite.TokenEndpointHandlers{"authorization_code": code}
+	return &Provider{Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: newVerifiedTokens()}
+}
+
+// newHandlers makes the handlers of the code grant, in the order fosite needs: the code first, then what hangs on
+// it.
+func newHandlers(cfg *config, st store.Storage, strategies any) (token fosite.TokenEndpointHandlers) {
+	for _, make := range []compose.Factory{
+		compose.OAuth2AuthorizeExplicitFactory, compose.OpenIDConnectExplicitFactory, compose.OAuth2PKCEFactory,
+	} {
+		h := make(cfg, st, strategies)
+		if a, ok := h.(fosite.AuthorizeEndpointHandler); ok {
+			cfg.AuthorizeEndpointHandlers.Append(a)
+		}
+		if t, ok := h.(fosite.TokenEndpointHandler); ok {
+			token.Append(t)
+		}
+	}
+	return token
+}
+
+// Mount adds the endpoints that browsers visit to pages and those that programs call to api. Both groups are below
+// a realm's issuer.
+func (p *Provider) Mount(pages, api *echo.Group) {
+	pages.Match([]string{http.MethodGet, http.MethodPost}, "/authorize", p.authorize)
+	pages.Match([]string{http.MethodGet, http.MethodPost}, "/end_session", p.endSession)
+	api.POST("/token", p.token)
+	api.Match([]string{http.MethodGet, http.MethodPost}, "/userinfo", p.userinfo)
+	api.OPTIONS("/token", p.preflight)
+	api.OPTIONS("/userinfo", p.preflight)
+	api.GET("/jwks", p.jwks)
+	api.GET("/.well-known/openid-configuration", p.Discovery)
+	api.GET("/.well-known/oauth-authorization-server", p.Discovery)
+}
+
+// begin opens the unit of work of a request.
+func (p *Provider) begin(ctx context.Context, r realm.Realm) (context.Context, *store.Unit) {
+	u := &store.Unit{Realm: r, Now: p.Now()}
+	return store.With(ctx, u), u
+}
+
+func (p *Provider) browser(c *echo.Context, r realm.Realm) session.Token {
+	return session.Token(p.Web.Cookie(c, r))
+}

@@ -1,0 +1,213 @@
+package oidc
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/ory/fosite"
+	"github.com/ory/fosite/token/jwt"
+
+	"github.com/gatehouse-id/gatehouse/internal/grant"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
+)
+
+// accessClaims are the claims of an access token (RFC 9068 §2.2).
+type accessClaims struct {
+	Issuer   string   `json:"iss"`
+	Subject  string   `json:"sub"`
+	Audience audience `json:"aud"`
+	ClientID string   `json:"client_id"`
+	Expires  int64    `json:"exp"`
+	IssuedAt int64    `json:"iat"`
+	ID       string   `json:"jti"`
+	Scope    string   `json:"scope,omitempty"`
+	AuthTime int64    `json:"auth_time,omitempty"`
+	ACR      string   `json:"acr,omitempty"`
+	AMR      []string `json:"amr,omitempty"`
+	// Grant is the authorization that the token came of: what introspection and userinfo look up.
+	Grant string `json:"gid,omitempty"`
+}
+
+// idClaims are the claims of an ID token (OpenID Connect Core §2).
+type idClaims struct {
+	Issuer          string   `json:"iss"`
+	Subject         string   `json:"sub"`
+	Audience        audience `json:"aud"`
+	Expires         int64    `json:"exp"`
+	IssuedAt        int64    `json:"iat"`
+	AuthTime        int64    `json:"auth_time"`
+	Nonce           string   `json:"nonce,omitempty"`
+	ACR             string   `json:"acr,omitempty"`
+	AMR             []string `json:"amr,omitempty"`
+	AccessTokenHash string   `json:"at_hash,omitempty"`
+	SessionID       string   `json:"sid"`
+}
+
+// audience is a list that is written as a single string when it has one member (RFC 7519 §4.1.3).
+type audience []string
+
+// MarshalJSON implements json.Marshaler.
+func (a audience) MarshalJSON() ([]byte, error) {
+	if len(a) == 1 {
+		return json.Marshal(a[0])
+	}
+	return json.Marshal([]string(a))
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (a *audience) UnmarshalJSON(b []byte) error {
+	var one string
+	if json.Unmarshal(b, &one) == nil {
+		*a = audience{one}
+		return nil
+	}
+	return json.Unmarshal(b, (*[]string)(a))
+}
+
+// coreStrategy makes codes and access tokens. What fosite calls a signature is the code itself: it is only passed
+// to the storage, which keeps its hash.
+type coreStrategy struct{ random io.Reader }
+
+// AccessTokenSignature implements oauth2.AccessTokenStrategy.
+func (coreStrategy) AccessTokenSignature(_ context.Context, token string) string {
+	return token[strings.LastIndexByte(token, '.')+1:]
+}
+
+// GenerateAccessToken implements oauth2.AccessTokenStrategy.
+func (coreStrategy) GenerateAccessToken(ctx context.Context, r fosite.Requester) (token, signature string, err error) {
+	u := store.Of(ctx)
+	s, ok := r.GetSession().(*store.Session)
+	if !ok {
+		return "", "", errors.New("the request has a session of another kind")
+	}
+	id, err := newTokenID()
+	if err != nil {
+		return "", "", err
+	}
+	g, aud := s.Grant, audience(r.GetGrantedAudience())
+	if len(aud) == 0 {
+		aud = audience{u.Realm.Issuer}
+	}
+	ends := u.Now.Add(time.Duration(u.Realm.Settings.Lifetimes.AccessToken))
+	claims, err := json.Marshal(accessClaims{
+		Issuer: u.Realm.Issuer, Subject: g.Subject, Audience: aud, ClientID: r.GetClient().GetID(),
+		Expires: earlier(ends, g.EndsAt).Unix(), IssuedAt: u.Now.Unix(), ID: id, Scope: strings.Join(r.GetGrantedScopes(), " "),
+		AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: g.AMR, Grant: g.ID.String(),
+	})
+	if err != nil {
+		return "", "", fmt.Errorf("encode access token claims: %w", err)
+	}
+	key, err := u.Ring.Active(keyset.ES256)
+	if err != nil {
+		return "", "", err
+	}
+	token, err = key.SignAccessToken(claims)
+	return token, "", err
+}
+
+func newTokenID() (string, error) {
+	var b [16]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return "", fmt.Errorf("make a token id: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b[:]), nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// ValidateAccessToken implements oauth2.AccessTokenStrategy; verifying is package oidc's own (verifyAccessToken).
+func (coreStrategy) ValidateAccessToken(context.Context, fosite.Requester, string) error { return nil }
+
+// AuthorizeCodeSignature implements oauth2.AuthorizeCodeStrategy.
+func (coreStrategy) AuthorizeCodeSignature(_ context.Context, code string) string { return code }
+
+// GenerateAuthorizeCode implements oauth2.AuthorizeCodeStrategy.
+func (s coreStrategy) GenerateAuthorizeCode(context.Context, fosite.Requester) (code, signature string, err error) {
+	c, err := grant.NewCode(s.random)
+	return c.Text(), c.Text(), err
+}
+
+// ValidateAuthorizeCode implements oauth2.AuthorizeCodeStrategy: the row knows its expiry.
+func (coreStrategy) ValidateAuthorizeCode(context.Context, fosite.Requester, string) error {
+	return nil
+}
+
+var errNoRefresh = errors.New("refresh tokens are not issued yet")
+
+// RefreshTokenSignature implements oauth2.RefreshTokenStrategy.
+func (coreStrategy) RefreshTokenSignature(_ context.Context, token string) string { return token }
+
+// GenerateRefreshToken implements oauth2.RefreshTokenStrategy.
+func (coreStrategy) GenerateRefreshToken(context.Context, fosite.Requester) (token, signature string, err error) {
+	return "", "", errNoRefresh
+}
+
+// ValidateRefreshToken implements oauth2.RefreshTokenStrategy.
+func (coreStrategy) ValidateRefreshToken(context.Context, fosite.Requester, string) error {
+	return errNoRefresh
+}
+
+// idTokenStrategy makes ID tokens from the authorization's row.
+type idTokenStrategy struct{}
+
+// GenerateIDToken implements openid.OpenIDConnectTokenStrategy.
+func (idTokenStrategy) GenerateIDToken(ctx context.Context, lifespan time.Duration, r fosite.Requester) (string, error) {
+	u := store.Of(ctx)
+	s, ok := r.GetSession().(*store.Session)
+	if !ok {
+		return "", errors.New("the request has a session of another kind")
+	}
+	g := s.Grant
+	claims, err := json.Marshal(idClaims{
+		Issuer: u.Realm.Issuer, Subject: g.Subject, Audience: audience{r.GetClient().GetID()},
+		Expires: u.Now.Add(lifespan).Unix(), IssuedAt: u.Now.Unix(), AuthTime: g.AuthTime.Unix(), Nonce: g.Request["nonce"],
+		ACR: g.ACR, AMR: g.AMR, AccessTokenHash: s.IDTokenClaims().AccessTokenHash, SessionID: g.SessionID.String(),
+	})
+	if err != nil {
+		return "", fmt.Errorf("encode ID token claims: %w", err)
+	}
+	key, err := u.Ring.Active(keyset.ES256)
+	if err != nil {
+		return "", err
+	}
+	return key.SignIDToken(claims)
+}
+
+// unusedSigner satisfies fosite's factories. Its validator of id_token_hint never runs: the hint is taken out of
+// the request before and checked by this package.
+type unusedSigner struct{}
+
+var errUnusedSigner = errors.New("not part of this signer")
+
+// Generate implements jwt.Signer.
+func (unusedSigner) Generate(context.Context, jwt.MapClaims, jwt.Mapper) (token, signature string, err error) {
+	return "", "", errUnusedSigner
+}
+
+// Validate implements jwt.Signer.
+func (unusedSigner) Validate(context.Context, string) (string, error) { return "", errUnusedSigner }
+
+// Hash implements jwt.Signer.
+func (unusedSigner) Hash(context.Context, []byte) ([]byte, error) { return nil, errUnusedSigner }
+
+// Decode implements jwt.Signer.
+func (unusedSigner) Decode(context.Context, string) (*jwt.Token, error) { return nil, errUnusedSigner }
+
+// GetSignature implements jwt.Signer.
+func (unusedSigner) GetSignature(context.Context, string) (string, error) { return "", errUnusedSigner }
+
+// GetSigningMethodLength implements jwt.Signer.
+func (unusedSigner) GetSigningMethodLength(context.Context) int { return 0 }

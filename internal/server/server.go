@@ -1,0 +1,147 @@
+// Package server puts the surfaces behind addresses: it finds the realm of a request by path or host, mounts every
+// endpoint below each issuer, and serves the public and the private listener until it is told to stop.
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v5"
+
+	"github.com/gatehouse-id/gatehouse/internal/event"
+	"github.com/gatehouse-id/gatehouse/internal/problem"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/telemetry"
+	"github.com/gatehouse-id/gatehouse/internal/web"
+)
+
+// Surface mounts endpoints below a realm's issuer: what browsers visit on pages, what programs call on api.
+type Surface interface {
+	Mount(pages, api *echo.Group)
+}
+
+// Options of the public handler.
+type Options struct {
+	Web    *web.Web
+	Realms *realm.Directory
+	// PublicHost is the host, with its port if it has one, under which realms without a host of their own are served.
+	PublicHost string
+	// Home is where "/" leads; "" when nowhere.
+	Home string
+	// Discovery serves a realm's metadata, a second time at the place that RFC 8414 §3.1 gives it.
+	Discovery echo.HandlerFunc
+	Surfaces  []Surface
+}
+
+// requestTimeout bounds a request; everything that waits obeys it.
+const requestTimeout = 15 * time.Second
+
+// New makes the handler of the public listener.
+func New(o Options) http.Handler {
+	e := o.Web.Echo()
+	s := &server{o}
+	e.Use(withTimeout, s.withOrigin)
+	e.GET("/assets/:file", o.Web.Asset, o.Web.Static)
+	e.HEAD("/assets/:file", o.Web.Asset, o.Web.Static)
+	if o.Home != "" {
+		e.GET("/", func(c *echo.Context) error { return c.Redirect(http.StatusSeeOther, o.Home) })
+	}
+	s.mount(e.Group("/realms/:realm", s.byPath))
+	s.mount(e.Group("", s.byHost))
+	// RFC 8414 §3.1 puts the well-known part before the issuer's path.
+	for _, name := range []string{"oauth-authorization-server", "openid-configuration"} {
+		e.GET("/.well-known/"+name+"/realms/:realm", o.Discovery, s.byPath, o.Web.API)
+	}
+	return e
+}
+
+type server struct{ Options }
+
+func (s *server) mount(g *echo.Group) {
+	g.GET("/assets/:file", s.Web.Asset, s.Web.Static)
+	g.HEAD("/assets/:file", s.Web.Asset, s.Web.Static)
+	pages := g.Group("", s.Web.Pages, web.LimitURL(web.MaxAuthorizeURL), web.LimitBody(web.MaxForm))
+	api := g.Group("", s.Web.API, web.LimitBody(web.MaxForm))
+	for _, surface := range s.Surfaces {
+		surface.Mount(pages, api)
+	}
+}
+
+// byPath finds the realm of /realms/{slug}, on the public host only.
+func (s *server) byPath(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c *echo.Context) error {
+		if host := s.Web.Host(c); host != s.PublicHost {
+			return s.wrongHost(host)
+		}
+		r, err := s.Realms.BySlug(c.Request().Context(), c.Param("realm"))
+		if err == nil && len(r.Hosts) > 0 {
+			// The realm's issuer is its own host; a second address for it would be a second issuer.
+			return problem.New(problem.RealmUnknown).WithHint("The realm %s is served at %s only.", r.Slug, r.Issuer)
+		}
+		return s.inRealm(c, r, err, next)
+	}
+}
+
+// byHost finds the realm that a host belongs to.
+func (s *server) byHost(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c *echo.Context) error {
+		host := s.Web.Host(c)
+		if host == s.PublicHost {
+			return problem.New(problem.NotFound).WithHint("This is the host of realms at /realms/{slug}.")
+		}
+		name := host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			name = h
+		}
+		r, err := s.Realms.ByHost(c.Request().Context(), name)
+		if errors.Is(err, realm.ErrUnknown) {
+			return s.wrongHost(host)
+		}
+		return s.inRealm(c, r, err, next)
+	}
+}
+
+func (s *server) wrongHost(host string) error {
+	return problem.New(problem.HostUnknown).WithHint(
+		"You called the host %q; this server is configured for %q. Set GATEHOUSE_PUBLIC_URL to the address that browsers use, give the realm that host, or let the proxy pass the Host header on.",
+		host, s.PublicHost)
+}
+
+func (s *server) inRealm(c *echo.Context, r realm.Realm, err error, next echo.HandlerFunc) error {
+	switch {
+	case errors.Is(err, realm.ErrUnknown):
+		return problem.New(problem.RealmUnknown).WithHint("There is no realm %q. See them with: gatehouse realm list", c.Param("realm"))
+	case err != nil:
+		return err
+	case !r.Enabled:
+		return problem.New(problem.RealmDisabled)
+	case r.DataKey.IsZero():
+		return problem.New(problem.RealmUnknown)
+	}
+	web.SetRealm(c, r)
+	return next(c)
+}
+
+// withOrigin puts into ctx who asks and from where, once, for every event of the request.
+func (s *server) withOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c *echo.Context) error {
+		ctx := c.Request().Context()
+		c.SetRequest(c.Request().WithContext(event.With(ctx, event.Origin{
+			Kind: event.Anonymous, RequestID: telemetry.RequestID(ctx),
+			Address: s.Web.ClientAddress(c).String(), UserAgent: c.Request().UserAgent(),
+		})))
+		return next(c)
+	}
+}
+
+func withTimeout(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c *echo.Context) error {
+		ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
+		defer cancel()
+		c.SetRequest(c.Request().WithContext(ctx))
+		return next(c)
+	}
+}
