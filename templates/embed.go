@@ -9,5 +9,5 @@ import "embed"
 // below, in the same change as its first file, because an empty one does not
 // compile.
 //
-//go:embed locales
+//go:embed locales pages assets
 var FS embed.FS

@@ -1,0 +1,161 @@
+package web
+
+import (
+	"encoding/base32"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v5"
+
+	"github.com/gatehouse-id/gatehouse/internal/problem"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/telemetry"
+)
+
+// request is what this package remembers of a request while it is answered.
+type request struct {
+	id      string
+	group   group
+	realm   realm.Realm
+	back    Link
+	app     string
+	problem *problem.E
+
+	form     url.Values
+	formErr  error
+	formRead bool
+}
+
+// requestKey is where echo's context holds the *request.
+const requestKey = "gatehouse.request"
+
+func of(c *echo.Context) *request {
+	if r, ok := c.Get(requestKey).(*request); ok {
+		return r
+	}
+	r := &request{}
+	c.Set(requestKey, r)
+	return r
+}
+
+// SetRealm says which realm the request is for. Pages, cookies and log lines follow it.
+func SetRealm(c *echo.Context, r realm.Realm) {
+	of(c).realm = r
+	req := c.Request()
+	c.SetRequest(req.WithContext(telemetry.WithRealm(req.Context(), r.Slug)))
+}
+
+// Realm is the realm of the request; before SetRealm it is zero, its Facts nil.
+func Realm(c *echo.Context) realm.Realm { return of(c).realm }
+
+// RequestID is the request's id: 128 random bits in lower-case base32. What the client sent as such is ignored.
+func RequestID(c *echo.Context) string { return of(c).id }
+
+// Link is an address that a page may offer. It must be validated where it is known: web refuses only what no page
+// may ever link to.
+type Link struct {
+	URL string
+	// App is the name of the application it leads to; "" when it is not one application's.
+	App string
+}
+
+// OfferReturn says where an error page may send the person back to: the application's start address or its validated
+// redirect address. Without it the realm's own start address is offered.
+func OfferReturn(c *echo.Context, l Link) { of(c).back = l }
+
+// SetApplication names the application in the details that an error page shows for support.
+func SetApplication(c *echo.Context, name string) { of(c).app = name }
+
+// entry is the outermost middleware: it gives the request its id, turns a panic into an error, writes every error,
+// and then writes the log line and the metric.
+func (w *Web) entry(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c *echo.Context) error {
+		start := w.o.Now()
+		state := &request{}
+		c.Set(requestKey, state)
+
+		id, err := w.newRequestID()
+		if err == nil {
+			state.id = id
+			c.Response().Header().Set(echo.HeaderXRequestID, id)
+			c.SetRequest(c.Request().WithContext(telemetry.WithRequest(c.Request().Context(), id)))
+			err = protect(next, c)
+		}
+		if err != nil {
+			w.Error(c, err)
+		}
+		w.record(c, state, w.o.Now().Sub(start))
+		return nil
+	}
+}
+
+func (w *Web) newRequestID() (string, error) {
+	var raw [16]byte
+	if _, err := io.ReadFull(w.o.Random, raw[:]); err != nil {
+		return "", fmt.Errorf("draw a request id: %w", err)
+	}
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw[:])), nil
+}
+
+// panicError is a panic of a handler with the stack it came from.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// protect runs a handler and returns its panic as an error, so that the process and the other requests go on (AU-06).
+func protect(next echo.HandlerFunc, c *echo.Context) (err error) {
+	defer func() {
+		switch p := recover(); p {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(p) // net/http's own way to end a connection; it recovers it silently
+		default:
+			err = &panicError{value: p, stack: debug.Stack()}
+		}
+	}()
+	return next(c)
+}
+
+// record writes the one log line of a request. It has the route's pattern, never the path or the query: both may
+// hold codes and tokens (WB-11).
+func (w *Web) record(c *echo.Context, state *request, took time.Duration) {
+	status := http.StatusOK
+	if response, err := echo.UnwrapResponse(c.Response()); err == nil {
+		status = response.Status
+	}
+	method, route := c.Request().Method, c.Path()
+	attrs := []slog.Attr{
+		slog.String("method", method),
+		slog.String("route", route),
+		slog.Int("status", status),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
+	}
+	switch p := state.problem; {
+	case p == nil:
+	case serious(p.Code):
+		attrs = append(attrs, slog.String("failed", string(p.Code))) // its cause has a line of its own
+	default:
+		attrs = append(attrs, slog.Any("refused", p))
+	}
+	w.o.Log.LogAttrs(c.Request().Context(), slog.LevelInfo, "request", attrs...)
+	if w.o.Metrics != nil {
+		w.o.Metrics.ObserveRequest(route, method, status, took.Seconds())
+	}
+}
+
+// refuseMethod answers a method that the address does not have, and names those that it has (RFC 9110 §15.5.6).
+func refuseMethod(c *echo.Context) error {
+	// echo lists OPTIONS always, because it would answer it; here only a route answers.
+	allowed, _ := c.Get(echo.ContextKeyHeaderAllow).(string)
+	c.Response().Header().Set(echo.HeaderAllow, strings.TrimPrefix(allowed, http.MethodOptions+", "))
+	return problem.New(problem.MethodNotAllowed)
+}
