@@ -1,0 +1,126 @@
+package realmfile
+
+import (
+	"context"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/gatehouse-id/gatehouse/internal/config"
+	"github.com/gatehouse-id/gatehouse/internal/password"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/user"
+)
+
+// credential is what was found and computed about a person's password before the transaction, which is no place for
+// hashing.
+type credential struct {
+	seen      string // the stored hash, "" for none
+	hash      string // the new one, "" when seen will do
+	generated config.Secret
+}
+
+func (w *run) prepare(ctx context.Context, r realm.Realm, p *named[person]) (credential, error) {
+	var c credential
+	plain := p.given.Password.Reveal()
+	if plain == "" && !p.given.GeneratePassword {
+		return c, nil
+	}
+	if !w.isNew {
+		key, err := user.Canonical(p.given.key())
+		if err != nil {
+			return c, err
+		}
+		found, err := password.Find(ctx, r, key.Canonical)
+		if err != nil && !errors.Is(err, realm.ErrUnknown) {
+			return c, err
+		}
+		c.seen = found.Hash
+	}
+	if p.given.GeneratePassword {
+		if c.seen != "" {
+			return c, nil
+		}
+		var err error
+		if plain, err = generate(w.Random); err != nil {
+			return c, err
+		}
+		c.generated = config.NewSecret(plain)
+	}
+	same, err := w.matches(ctx, c.seen, plain)
+	if err != nil || same {
+		return c, err
+	}
+	c.hash, err = w.Hasher.Hash(ctx, plain)
+	return c, err
+}
+
+func (w *run) matches(ctx context.Context, hash, plain string) (bool, error) {
+	if hash == "" {
+		return false, nil
+	}
+	result, err := w.Hasher.Verify(ctx, hash, plain)
+	for _, unusable := range []error{password.ErrUnknownFormat, password.ErrMalformed, password.ErrTooCostly} {
+		if errors.Is(err, unusable) {
+			return false, nil
+		}
+	}
+	return result.OK, err
+}
+
+// generate makes a password of 100 random bits, in groups for whoever has to type it.
+func generate(random io.Reader) (string, error) {
+	const size, group = 15, 5
+	b := make([]byte, size)
+	if _, err := io.ReadFull(random, b); err != nil {
+		return "", fmt.Errorf("make a password: %w", err)
+	}
+	// Without i, l, o and u, which are taken for other characters or form words.
+	letters := base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding).EncodeToString(b)[:4*group]
+	return strings.Join([]string{letters[:group], letters[group : 2*group], letters[2*group : 3*group], letters[3*group:]}, "-"), nil
+}
+
+// password stores what prepare computed, or an imported hash.
+func (w *run) password(ctx context.Context, tx realm.Tx, p *named[person], u user.User, c credential) error {
+	if !p.has("password") && !p.has("password_hash") && !p.given.GeneratePassword {
+		return nil
+	}
+	stored, err := password.Stored(ctx, tx, u.ID)
+	if err != nil {
+		return err
+	}
+	hash := c.hash
+	if p.has("password_hash") {
+		if stored != "" {
+			return nil
+		}
+		hash = p.given.PasswordHash.Reveal()
+		if err := w.Hasher.ValidateEncoded(hash); err != nil {
+			at, path := p.at("password_hash")
+			w.found.add(at, path, "", "cannot be imported: %s", strings.TrimPrefix(err.Error(), "password: "))
+			return nil
+		}
+	} else if stored != c.seen {
+		return errRaced
+	}
+	if hash == "" {
+		return nil
+	}
+	if p.has("password") {
+		before := len(w.found.list)
+		if reportPolicy(p, w.minLength, w.found); len(w.found.list) > before {
+			return nil
+		}
+	}
+	action := Created
+	if stored != "" {
+		action = Updated
+	}
+	w.report.note(KindPassword, p.given.key(), action)
+	if !c.generated.IsZero() {
+		w.report.generated(KindPassword, p.given.key(), c.generated)
+	}
+	return password.Set(ctx, tx, u.ID, hash, w.Now())
+}
