@@ -7,7 +7,7 @@ WHERE i.canonical = @canonical;
 
 -- name: SetPassword :exec
 INSERT INTO passwords (user_id, hash, changed_at) VALUES (@user_id, @hash, @now)
-ON CONFLICT (realm_id, user_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at;
+ON CONFLICT ON CONSTRAINT passwords_pkey DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at;
 
 -- name: Upgrade :execrows
 -- Upgrade replaces a hash by a stronger one of the same password, unless the password changed meanwhile.

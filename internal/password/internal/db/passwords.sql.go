@@ -52,7 +52,7 @@ func (q *Queries) Hash(ctx context.Context, db DBTX, userID uuid.UUID) (string, 
 
 const setPassword = `-- name: SetPassword :exec
 INSERT INTO passwords (user_id, hash, changed_at) VALUES ($1, $2, $3)
-ON CONFLICT (realm_id, user_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at
+ON CONFLICT ON CONSTRAINT passwords_pkey DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at
 `
 
 type SetPasswordParams struct {
