@@ -141,7 +141,7 @@ func read(tokens []sqlToken) *statement {
 		case t.kind != word:
 		case t.text == "from" && s.word(i-1) != "distinct" || t.text == "join" || t.text == "using" && s.startsWith("delete", "merge"):
 			from[depth] = true
-			if !(t.text == "from" && s.word(i-1) == "delete") {
+			if t.text != "from" || s.word(i-1) != "delete" {
 				s.reference(i+1, ctes)
 			}
 		case slices.Contains([]string{"where", "set", "returning", "group", "order", "limit", "select", "values", "union"}, t.text):
