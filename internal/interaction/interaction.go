@@ -90,7 +90,8 @@ func (s *Surface) load(c *echo.Context, r realm.Realm, step flow.Step) (*flow.St
 		return nil, false, problem.New(problem.ClientUnknown)
 	}
 	web.SetApplication(c, state.Client.Name)
-	return state, !state.Lapsed && !state.Completed && s.Engine.Next(state) == step, nil
+	next := s.Engine.Next(state)
+	return state, !state.Lapsed && !state.Completed && next != nil && next.Name() == step.Name(), nil
 }
 
 // elsewhere answers when the step is not due: the dispatcher knows where to go, a lapsed flow starts again, and

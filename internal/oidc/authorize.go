@@ -13,6 +13,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
 	"github.com/gatehouse-id/gatehouse/internal/grant"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
 	"github.com/gatehouse-id/gatehouse/internal/problem"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
@@ -188,7 +189,7 @@ func (p *Provider) decide(ctx context.Context, r realm.Realm, q *authorization, 
 	for _, resource := range q.resources {
 		ar.GrantAudience(resource)
 	}
-	if _, err := p.fosite.NewAuthorizeResponse(ctx, ar, newSession()); err != nil {
+	if _, err := p.fosite.NewAuthorizeResponse(ctx, ar, &store.Session{Grant: grant.Grant{Subject: s.User.Subject}}); err != nil {
 		return grant.Grant{}, grant.Code{}, err
 	}
 	if u.Code == nil {

@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/ory/fosite"
@@ -87,8 +88,12 @@ func asProtocolError(err error) *protocolError {
 		return refuse(codeUnavailable, "The server cannot answer right now. Try again in a moment.").because(err)
 	}
 	var rfc *fosite.RFC6749Error
-	if errors.As(err, &rfc) && rfc.ErrorField != codeServerError {
-		return refuse(rfc.ErrorField, describe(rfc.ErrorField)).because(err)
+	if errors.As(err, &rfc) {
+		// Its Error() is the code alone; what happened is in these two, for the log.
+		err = fmt.Errorf("%w: %s %s", err, rfc.HintField, rfc.DebugField)
+		if rfc.ErrorField != codeServerError {
+			return refuse(rfc.ErrorField, describe(rfc.ErrorField)).because(err)
+		}
 	}
 	return refuse(codeServerError, "The server failed. The cause is in its log under this response's X-Request-Id.").because(err)
 }

@@ -9,13 +9,10 @@ import (
 	"github.com/labstack/echo/v5"
 
 	"github.com/gatehouse-id/gatehouse/internal/grant"
-	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
 	"github.com/gatehouse-id/gatehouse/internal/problem"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
-
-func newSession() *store.Session { return &store.Session{} }
 
 // answer sends the code to the client.
 func (p *Provider) answer(c *echo.Context, r realm.Realm, q *authorization, code grant.Code) error {
@@ -31,9 +28,9 @@ func (p *Provider) refuseAuthorization(c *echo.Context, r realm.Realm, q *author
 	}
 	e := asProtocolError(err)
 	if e.ours() {
-		p.Log.ErrorContext(c.Request().Context(), "authorization failed", "client_id", q.client.ClientID, "err", err)
+		p.Log.ErrorContext(c.Request().Context(), "authorization failed", "client_id", q.client.ClientID, "err", e)
 	} else {
-		p.Log.InfoContext(c.Request().Context(), "authorization refused", "client_id", q.client.ClientID, "error_code", e.Code, "err", err)
+		p.Log.InfoContext(c.Request().Context(), "authorization refused", "client_id", q.client.ClientID, "error_code", e.Code, "err", e)
 	}
 	return p.respond(c, r, q, url.Values{"error": {e.Code}, "error_description": {e.Description}})
 }

@@ -74,7 +74,7 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 		return nil, err
 	}
 	ctx = withClient(withGrantType(ctx, grantType), cl)
-	ar, err := p.fosite.NewAccessRequest(ctx, req, newSession())
+	ar, err := p.fosite.NewAccessRequest(ctx, req, &store.Session{})
 	if err != nil {
 		return nil, p.codeRefused(ctx, u, cl, err)
 	}
@@ -127,9 +127,9 @@ func (p *Provider) refuseToken(c *echo.Context, cl client.Client, err error) err
 	e := asProtocolError(err)
 	ctx := c.Request().Context()
 	if e.ours() {
-		p.Log.ErrorContext(ctx, "token request failed", "client_id", cl.ClientID, "error_code", e.Code, "err", err)
+		p.Log.ErrorContext(ctx, "token request failed", "client_id", cl.ClientID, "error_code", e.Code, "err", e)
 	} else {
-		p.Log.InfoContext(ctx, "token request refused", "client_id", cl.ClientID, "error_code", e.Code, "err", err)
+		p.Log.InfoContext(ctx, "token request refused", "client_id", cl.ClientID, "error_code", e.Code, "err", e)
 	}
 	h := c.Response().Header()
 	switch e.Code {

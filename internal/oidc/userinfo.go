@@ -110,7 +110,7 @@ func bearerToken(c *echo.Context) (string, *protocolError) {
 func (p *Provider) refuseBearer(c *echo.Context, err error) error {
 	e := asProtocolError(err)
 	if e.ours() {
-		p.Log.ErrorContext(c.Request().Context(), "userinfo failed", "error_code", e.Code, "err", err)
+		p.Log.ErrorContext(c.Request().Context(), "userinfo failed", "error_code", e.Code, "err", e)
 	}
 	challenge := `Bearer realm="` + web.Realm(c).Issuer + `"`
 	if e.Description == "" {

@@ -44,8 +44,10 @@ func New(o Options) http.Handler {
 	e := o.Web.Echo()
 	s := &server{o}
 	e.Use(withTimeout, s.withOrigin)
-	e.GET("/assets/:file", o.Web.Asset, o.Web.Static)
-	e.HEAD("/assets/:file", o.Web.Asset, o.Web.Static)
+	for _, base := range []string{"", "/realms/:realm"} {
+		e.GET(base+"/assets/:file", o.Web.Asset, o.Web.Static)
+		e.HEAD(base+"/assets/:file", o.Web.Asset, o.Web.Static)
+	}
 	if o.Home != "" {
 		e.GET("/", func(c *echo.Context) error { return c.Redirect(http.StatusSeeOther, o.Home) })
 	}
@@ -61,8 +63,6 @@ func New(o Options) http.Handler {
 type server struct{ Options }
 
 func (s *server) mount(g *echo.Group) {
-	g.GET("/assets/:file", s.Web.Asset, s.Web.Static)
-	g.HEAD("/assets/:file", s.Web.Asset, s.Web.Static)
 	pages := g.Group("", s.Web.Pages, web.LimitURL(web.MaxAuthorizeURL), web.LimitBody(web.MaxForm))
 	api := g.Group("", s.Web.API, web.LimitBody(web.MaxForm))
 	for _, surface := range s.Surfaces {
