@@ -4,25 +4,17 @@ package keyset
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"strconv"
 	"strings"
 	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
 )
-
-// ES256 is the algorithm of a realm's first key.
-const ES256 = "ES256"
 
 // The states of a key. Next is published but not used yet, active signs, retired only verifies.
 const (
@@ -44,18 +36,18 @@ type Key struct {
 	Alg       string
 	State     string
 	CreatedAt time.Time
-	private   *ecdsa.PrivateKey
+	signer    signer
 	// heads are ready-made JOSE headers by typ, base64url with the dot.
-	accessHead, idHead string
+	accessHead, jwtHead string
 }
 
 func newKey(kid, alg, state string, created time.Time, private crypto.Signer) (*Key, error) {
-	ec, ok := private.(*ecdsa.PrivateKey)
-	if !ok || alg != ES256 {
-		return nil, fmt.Errorf("key %s: algorithm %s is not supported", kid, alg)
+	signer, err := newSigner(alg, private)
+	if err != nil {
+		return nil, fmt.Errorf("key %s: %w", kid, err)
 	}
-	k := &Key{KID: kid, Alg: alg, State: state, CreatedAt: created, private: ec}
-	k.accessHead, k.idHead = k.head("at+jwt"), k.head("JWT")
+	k := &Key{KID: kid, Alg: alg, State: state, CreatedAt: created, signer: signer}
+	k.accessHead, k.jwtHead = k.head("at+jwt"), k.head("JWT")
 	return k, nil
 }
 
@@ -67,31 +59,18 @@ func (k *Key) head(typ string) string {
 // SignAccessToken makes a JWT of typ at+jwt (RFC 9068 §2.1) of ready-made claims.
 func (k *Key) SignAccessToken(claims []byte) (string, error) { return k.sign(k.accessHead, claims) }
 
-// SignIDToken makes a JWT of typ JWT of ready-made claims.
-func (k *Key) SignIDToken(claims []byte) (string, error) { return k.sign(k.idHead, claims) }
-
-const es256Size = 64
+// SignIDToken makes a JWT of typ JWT of ready-made claims; signed userinfo answers are of the same kind.
+func (k *Key) SignIDToken(claims []byte) (string, error) { return k.sign(k.jwtHead, claims) }
 
 func (k *Key) sign(head string, claims []byte) (string, error) {
-	out := make([]byte, 0, len(head)+base64.RawURLEncoding.EncodedLen(len(claims)+es256Size)+8)
+	size := k.signer.size()
+	out := make([]byte, 0, len(head)+base64.RawURLEncoding.EncodedLen(len(claims))+1+base64.RawURLEncoding.EncodedLen(size))
 	out = base64.RawURLEncoding.AppendEncode(append(out, head...), claims)
-	digest := sha256.Sum256(out)
-	r, s, err := ecdsa.Sign(rand.Reader, k.private, digest[:])
+	sig, err := k.signer.sign(out)
 	if err != nil {
 		return "", fmt.Errorf("sign with key %s: %w", k.KID, err)
 	}
-	var sig [es256Size]byte
-	r.FillBytes(sig[:es256Size/2])
-	s.FillBytes(sig[es256Size/2:])
-	return string(base64.RawURLEncoding.AppendEncode(append(out, '.'), sig[:])), nil
-}
-
-func (k *Key) verify(signed, sig []byte) bool {
-	if len(sig) != es256Size {
-		return false
-	}
-	digest := sha256.Sum256(signed)
-	return ecdsa.Verify(&k.private.PublicKey, digest[:], new(big.Int).SetBytes(sig[:es256Size/2]), new(big.Int).SetBytes(sig[es256Size/2:]))
+	return string(base64.RawURLEncoding.AppendEncode(append(out, '.'), sig)), nil
 }
 
 // Ring is a realm's keys. It is immutable and shared.
@@ -104,7 +83,7 @@ type Ring struct {
 func newRing(keys []*Key) (*Ring, error) {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, k := range keys {
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: &k.private.PublicKey, KeyID: k.KID, Algorithm: k.Alg, Use: "sig"})
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.signer.public(), KeyID: k.KID, Algorithm: k.Alg, Use: "sig"})
 	}
 	public, err := json.Marshal(set)
 	if err != nil {
@@ -155,7 +134,7 @@ func (r *Ring) Verify(token, typ string) ([]byte, error) {
 		if k.KID != head.Kid {
 			continue
 		}
-		if k.Alg != head.Alg || k.State == Next || !k.verify([]byte(token[:last]), sig) {
+		if k.Alg != head.Alg || k.State == Next || !k.signer.verify([]byte(token[:last]), sig) {
 			return nil, ErrInvalid
 		}
 		payload, err := strict.DecodeString(payload64)
@@ -168,24 +147,3 @@ func (r *Ring) Verify(token, typ string) ([]byte, error) {
 }
 
 var strict = base64.RawURLEncoding.Strict()
-
-func generate(alg string) (crypto.Signer, error) {
-	if alg != ES256 {
-		return nil, fmt.Errorf("algorithm %s is not supported", alg)
-	}
-	return ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-}
-
-func encodePrivate(k crypto.Signer) ([]byte, error) { return x509.MarshalPKCS8PrivateKey(k) }
-
-func decodePrivate(b []byte) (crypto.Signer, error) {
-	k, err := x509.ParsePKCS8PrivateKey(b)
-	if err != nil {
-		return nil, err
-	}
-	signer, ok := k.(crypto.Signer)
-	if !ok {
-		return nil, errors.New("not a signing key")
-	}
-	return signer, nil
-}

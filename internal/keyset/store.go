@@ -2,6 +2,7 @@ package keyset
 
 import (
 	"context"
+	"crypto"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -59,6 +60,34 @@ func (s *Store) Algorithms(ctx context.Context, r postgres.Reader) ([]string, er
 	return algorithms, nil
 }
 
+// Signer returns the realm's active key of an algorithm, and makes it when the realm has none yet: keys other than
+// the first are made on first use.
+func (s *Store) Signer(ctx context.Context, r realm.Realm, alg string) (*Key, error) {
+	ring, err := s.Ring(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	if k, err := ring.Active(alg); err == nil {
+		return k, nil
+	}
+	private, err := generate(alg) // an RSA key takes a while, so outside of the transaction
+	if err != nil {
+		return nil, fmt.Errorf("make a signing key: %w", err)
+	}
+	err = r.InTx(ctx, func(tx realm.Tx) error {
+		_, err := s.add(ctx, tx, alg, private)
+		return err
+	})
+	s.cache.Drop(r.CacheKey("keys"))
+	if err != nil && !postgres.UniqueViolation(err, "keys_active") { // another process may have been faster
+		return nil, err
+	}
+	if ring, err = s.Ring(ctx, r); err != nil {
+		return nil, err
+	}
+	return ring.Active(alg)
+}
+
 func open(r realm.Realm, row db.KeysRow) (*Key, error) {
 	plain, err := r.DataKey.Open(row.PrivateKey, r.AAD("keys", "private_key", row.Kid))
 	if err != nil {
@@ -77,6 +106,10 @@ func (s *Store) Make(ctx context.Context, tx realm.Tx, alg string) (string, erro
 	if err != nil {
 		return "", fmt.Errorf("make a signing key: %w", err)
 	}
+	return s.add(ctx, tx, alg, private)
+}
+
+func (s *Store) add(ctx context.Context, tx realm.Tx, alg string, private crypto.Signer) (string, error) {
 	plain, err := encodePrivate(private)
 	if err != nil {
 		return "", fmt.Errorf("encode a signing key: %w", err)

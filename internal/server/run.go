@@ -41,7 +41,7 @@ const (
 func (l Listeners) Run(ctx context.Context) error {
 	public := &http.Server{
 		Handler: l.PublicHandler, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: readHeader, ReadTimeout: readRequest,
-		WriteTimeout: writeAnswer, IdleTimeout: idle, ErrorLog: slog.NewLogLogger(l.Log.Handler(), slog.LevelDebug),
+		WriteTimeout: writeAnswer, IdleTimeout: idle, ErrorLog: slog.NewLogLogger(l.Log.Handler(), slog.LevelDebug), DisableGeneralOptionsHandler: true,
 	}
 	private := &http.Server{
 		Handler: l.PrivateHandler, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: readHeader, WriteTimeout: profileWrite,
