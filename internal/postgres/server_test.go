@@ -217,7 +217,7 @@ func TestServerRestart(t *testing.T) {
 	dir, err := os.MkdirTemp("", "gatehouse-restart-") //nolint:usetesting // for root t.TempDir is closed to the account that runs PostgreSQL
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	require.NoError(t, os.Chmod(dir, 0o711)) //nolint:gosec // see above
+	require.NoError(t, os.Chmod(dir, 0o711))
 	first := startServer(t, dir)
 	url := first.URL(devpg.Database)
 	require.NoError(t, postgres.EnsureRoles(t.Context(), url, url))

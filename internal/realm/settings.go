@@ -136,7 +136,7 @@ func ParseDuration(s string) (Duration, error) {
 		if err != nil {
 			return 0, fmt.Errorf("%q is not a length of time; write for example 14d, 12h, 15m or 90s", s)
 		}
-		return Duration(time.Duration(n) * day), nil //nolint:gosec // at most 65,535 days
+		return Duration(time.Duration(n) * day), nil
 	}
 	v, err := time.ParseDuration(s)
 	if err != nil || v < 0 {
