@@ -149,6 +149,16 @@ func TestRelyingParty(t *testing.T) {
 		require.NotContains(t, p.body, " style=")
 	})
 
+	t.Run("looks into an access token that is a JWT", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.access = b.sign(map[string]any{"jti": "the-token", "scope": "openid"})
+		c := b.browser(t)
+		p := b.get(t, c, b.callback(b.begin(t, c).Get("state"), nil))
+		require.Contains(t, p.body, "the-token")
+		require.NotContains(t, p.body, "opaque")
+	})
+
 	t.Run("signs out here and at the issuer", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

@@ -38,6 +38,7 @@ type issuer struct {
 	// answer replaces the token endpoint's answer.
 	answer   http.HandlerFunc
 	userinfo map[string]any
+	access   string // the access token
 	sendsIss bool
 	down     bool
 }
@@ -46,7 +47,7 @@ func newIssuer(t *testing.T) *issuer {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
-	i := &issuer{t: t, key: key, sendsIss: true, userinfo: map[string]any{"sub": "u1", "name": "Ana <Silva>", "email": "ana@demo.test"}}
+	i := &issuer{t: t, key: key, sendsIss: true, access: "opaque-access-token", userinfo: map[string]any{"sub": "u1", "name": "Ana <Silva>", "email": "ana@demo.test"}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /realms/demo/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
 		if i.down {
@@ -64,7 +65,7 @@ func newIssuer(t *testing.T) *issuer {
 	})
 	mux.HandleFunc("POST /realms/demo/token", i.exchange)
 	mux.HandleFunc("GET /realms/demo/userinfo", func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer opaque-access-token" {
+		if r.Header.Get("Authorization") != "Bearer "+i.access {
 			http.Error(w, "no", http.StatusUnauthorized)
 			return
 		}
@@ -108,7 +109,7 @@ func (i *issuer) exchange(w http.ResponseWriter, r *http.Request) {
 	if i.token != nil {
 		token = i.token(token)
 	}
-	i.json(w, map[string]any{"access_token": "opaque-access-token", "token_type": "Bearer", "expires_in": 300, "id_token": token, "scope": "openid"})
+	i.json(w, map[string]any{"access_token": i.access, "token_type": "Bearer", "expires_in": 300, "id_token": token, "scope": "openid"})
 }
 
 func (i *issuer) sign(claims map[string]any) string {

@@ -29,8 +29,8 @@ type result struct {
 
 // jwt is a token with what is in it. One that is no JWT has no claims.
 type jwt struct {
-	Raw, Header, JSON string
-	Claims            []claim
+	Raw, HeaderJSON, JSON string
+	Header, Claims        []claim
 }
 
 // Short is the beginning and the end of the token.
@@ -94,13 +94,10 @@ func (t *jwt) decode(now time.Time) error {
 			return fmt.Errorf("the token is no JWT: %w", err)
 		}
 	}
-	header, err := pretty(decoded[0])
-	if err != nil {
-		return err
-	}
-	t.Header = header
+	var err, headErr error
+	t.HeaderJSON, t.Header, headErr = table(decoded[0], now)
 	t.JSON, t.Claims, err = table(decoded[1], now)
-	return err
+	return errors.Join(headErr, err)
 }
 
 func pretty(raw []byte) (string, error) {
@@ -171,6 +168,7 @@ func distance(d time.Duration) string {
 
 func meanings() map[string]string {
 	return map[string]string{
+		"alg": "how it is signed", "kid": "the key that signed it, in the issuer’s key set", "typ": "what kind of token it is",
 		"iss": "who issued it", "sub": "who it is about: never changes, never used again", "aud": "whom it is for", "azp": "the application it was issued to",
 		"client_id": "the application it was issued to", "exp": "good until", "iat": "issued", "nbf": "good from", "auth_time": "signed in",
 		"nonce": "ties the token to this sign-in", "at_hash": "ties the access token to this ID token", "amr": "how the person proved who they are",
