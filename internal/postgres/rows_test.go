@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -110,6 +111,17 @@ func TestIsolation(t *testing.T) {
 			require.Equal(t, "GH000", code(err), "%v", err)
 		}
 	})
+}
+
+func TestTimesComeInUTC(t *testing.T) {
+	t.Parallel()
+	b := setupRows(t)
+	b.add(t, b.one, "ann")
+	var at time.Time
+	var absent *time.Time
+	require.NoError(t, b.one.QueryRow(t.Context(), `SELECT created_at, NULL::timestamptz FROM users`).Scan(&at, &absent))
+	require.Equal(t, time.UTC, at.Location())
+	require.Nil(t, absent)
 }
 
 func TestReadOnly(t *testing.T) {
