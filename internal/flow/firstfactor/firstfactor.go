@@ -156,7 +156,8 @@ func (step Step) find(ctx context.Context, r realm.Realm, typed string) (candida
 	var impossible *user.IdentifierError
 	switch {
 	case errors.As(err, &impossible):
-		// A name that cannot exist is like one that nobody has.
+		// A name that cannot exist is like one that nobody has, with a counter of its own.
+		who.canonical = who.typed
 		return who, nil
 	case err != nil:
 		return candidate{}, err
