@@ -306,16 +306,18 @@ func actions(c *echo.Context, r realm.Realm, l i18n.Locale, code problem.Code) [
 		}
 	}
 	address := c.Request().URL
+	again := "" // the flow's page that the form was on
+	if tx := c.QueryParam("tx"); tx != "" {
+		again = (&url.URL{Path: address.Path, RawPath: address.RawPath, RawQuery: url.Values{"tx": {tx}}.Encode()}).String()
+	}
 	switch code {
 	case problem.FlowExpired, problem.CrossSite, problem.CookieMissing:
-		if tx := c.QueryParam("tx"); tx != "" {
-			again := url.URL{Path: address.Path, RawPath: address.RawPath, RawQuery: url.Values{"tx": {tx}}.Encode()}
-			offer(again.String(), l.T("restart.submit", nil))
-		}
+		offer(again, l.T("restart.submit", nil))
 	case problem.Internal, problem.Unavailable, problem.TooManyRequests:
 		if readOnly(c.Request()) {
-			offer(address.RequestURI(), l.T("try_again", nil))
+			again = address.RequestURI()
 		}
+		offer(again, l.T("try_again", nil))
 	default: // trying again would fail again
 	}
 	back := of(c).back
