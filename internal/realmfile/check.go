@@ -16,7 +16,9 @@ import (
 )
 
 // algorithms are those that a realm can be given a key for.
-func algorithms() []string { return []string{keyset.ES256} }
+func algorithms() []string {
+	return []string{keyset.ES256, keyset.EdDSA, keyset.PS256, keyset.RS256}
+}
 
 // checkFile judges the file by itself. Where the answer depends on what the realm already has, it assumes the best;
 // Apply judges again, knowing.

@@ -168,13 +168,16 @@ func agree(t *testing.T, path string, typ reflect.Type, schema object) {
 		require.Equal(t, "object", schema["type"], path)
 		require.Equal(t, false, schema["additionalProperties"], path)
 		properties := schema["properties"].(object)
+		for _, f := range reflect.VisibleFields(typ) {
+			require.True(t, f.Anonymous || f.Tag.Get("yaml") != "", "%s: %s has no name in the file", path, f.Name)
+		}
 		fields := fieldsOf(typ)
 		for name, index := range fields {
-			require.Contains(t, properties, name, "%s: the program reads it, the schema does not know it", path)
+			require.NotNil(t, properties[name], "%s.%s: the program reads it, the schema does not know it", path, name)
 			agree(t, path+"."+name, typ.FieldByIndex(index).Type, properties[name].(object))
 		}
 		for name := range properties {
-			require.Contains(t, fields, name, "%s: the schema knows it, the program does not read it", path)
+			require.NotNil(t, fields[name], "%s.%s: the schema knows it, the program does not read it", path, name)
 		}
 	default: // scalars need a description only
 	}
