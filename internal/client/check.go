@@ -5,16 +5,28 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+
+	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
 
-// What clients may be set to. Each list grows with the protocol features behind it.
-var (
-	applicationTypes = []string{"web", "browser", "native"}
-	authMethods      = []string{"none", "client_secret_basic", "client_secret_post"}
-	grantTypes       = []string{"authorization_code"}
-	responseTypes    = []string{"code"}
-	pkcePolicies     = []string{"required", "optional"}
-)
+// What clients may be set to, by setting. Each list grows with the protocol features behind it.
+func allowed(setting string) []string {
+	switch setting {
+	case "application_type":
+		return []string{"web", "browser", "native"}
+	case "token_endpoint_auth_method":
+		return []string{"none", "client_secret_basic", "client_secret_post"}
+	case "grant_types":
+		return []string{"authorization_code", "refresh_token"}
+	case "response_types":
+		return []string{"code"}
+	case "pkce":
+		return []string{"required", "optional"}
+	case "consent":
+		return []string{"never", "once", "always"}
+	}
+	return append([]string{""}, realm.SigningAlgs()...)
+}
 
 // WithDefaults fills in what an administrator may leave out.
 func (s Settings) WithDefaults() Settings {
@@ -38,6 +50,9 @@ func (s Settings) WithDefaults() Settings {
 	}
 	if s.PKCE == "" {
 		s.PKCE = "required"
+	}
+	if s.Consent == "" {
+		s.Consent = "once"
 	}
 	// The database tells NULL from empty; Go callers need not.
 	for _, list := range []*[]string{&s.RedirectURIs, &s.PostLogoutRedirectURIs, &s.Origins, &s.Audiences} {
@@ -67,24 +82,21 @@ func CheckID(clientID string) string {
 func (s Settings) Check() []string {
 	var wrong []string
 	for _, c := range []struct {
-		name, value string
-		allowed     []string
+		setting string
+		values  []string
 	}{
-		{"application_type", s.ApplicationType, applicationTypes},
-		{"token_endpoint_auth_method", s.TokenEndpointAuthMethod, authMethods},
-		{"pkce", s.PKCE, pkcePolicies},
+		{"application_type", []string{s.ApplicationType}},
+		{"token_endpoint_auth_method", []string{s.TokenEndpointAuthMethod}},
+		{"pkce", []string{s.PKCE}},
+		{"consent", []string{s.Consent}},
+		{"id_token_signed_response_alg", []string{s.IDTokenSignedResponseAlg}},
+		{"userinfo_signed_response_alg", []string{s.UserinfoSignedResponseAlg}},
+		{"grant_types", s.GrantTypes},
+		{"response_types", s.ResponseTypes},
 	} {
-		if !slices.Contains(c.allowed, c.value) {
-			wrong = append(wrong, fmt.Sprintf("%s is %q; allowed are %q", c.name, c.value, c.allowed))
-		}
-	}
-	for _, c := range []struct {
-		name            string
-		values, allowed []string
-	}{{"grant_types", s.GrantTypes, grantTypes}, {"response_types", s.ResponseTypes, responseTypes}} {
 		for _, v := range c.values {
-			if !slices.Contains(c.allowed, v) {
-				wrong = append(wrong, fmt.Sprintf("%s has %q; allowed are %q", c.name, v, c.allowed))
+			if !slices.Contains(allowed(c.setting), v) {
+				wrong = append(wrong, fmt.Sprintf("%s has %q; allowed are %q", c.setting, v, allowed(c.setting)))
 			}
 		}
 	}

@@ -37,6 +37,16 @@ type Settings struct {
 	Audiences []string `yaml:"audiences"`
 	// PKCE is required or optional; a public client's is always required.
 	PKCE string `yaml:"pkce"`
+	// Consent is when a person is asked whether the client may have what it asks for: never (it is the realm's own),
+	// once for each scope, or always.
+	Consent string `yaml:"consent"`
+	// IDTokenSignedResponseAlg signs ID tokens for the client; "" takes the realm's signing_alg.
+	IDTokenSignedResponseAlg string `yaml:"id_token_signed_response_alg"`
+	// UserinfoSignedResponseAlg makes userinfo answer with a JWT signed by it; "" answers in plain JSON.
+	UserinfoSignedResponseAlg string `yaml:"userinfo_signed_response_alg"`
+	// ClaimsInIDToken puts the claims of the granted scopes into the ID token too, for relying parties that read
+	// nothing else.
+	ClaimsInIDToken bool `yaml:"claims_in_id_token"`
 	// StartURL is where people begin to use the application.
 	StartURL string `yaml:"start_url"`
 }

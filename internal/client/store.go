@@ -65,7 +65,8 @@ func fromRow(row db.Client) Client {
 			ApplicationType: row.ApplicationType, TokenEndpointAuthMethod: row.TokenEndpointAuthMethod,
 			RedirectURIs: row.RedirectUris, PostLogoutRedirectURIs: row.PostLogoutRedirectUris, Origins: row.Origins,
 			GrantTypes: row.GrantTypes, ResponseTypes: row.ResponseTypes, Scopes: row.Scopes, Audiences: row.Audiences,
-			PKCE: row.Pkce, StartURL: row.StartUrl,
+			PKCE: row.Pkce, Consent: row.Consent, IDTokenSignedResponseAlg: row.IDTokenSignedResponseAlg,
+			UserinfoSignedResponseAlg: row.UserinfoSignedResponseAlg, ClaimsInIDToken: row.ClaimsInIDToken, StartURL: row.StartUrl,
 		},
 	}
 }
@@ -101,7 +102,8 @@ func (s *Store) Create(ctx context.Context, tx realm.Tx, clientID, name string, 
 		ID: id, ClientID: clientID, Name: name, Status: status(enabled), ApplicationType: set.ApplicationType,
 		TokenEndpointAuthMethod: set.TokenEndpointAuthMethod, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
 		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences,
-		Pkce: set.PKCE, StartUrl: set.StartURL, Now: now,
+		Pkce: set.PKCE, Consent: set.Consent, IDTokenSignedResponseAlg: set.IDTokenSignedResponseAlg,
+		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken, StartUrl: set.StartURL, Now: now,
 	})
 	if err != nil {
 		return Client{}, fmt.Errorf("insert client %s: %w", clientID, err)
@@ -118,7 +120,8 @@ func (s *Store) Update(ctx context.Context, tx realm.Tx, c Client, changed []str
 		ID: c.ID, Name: c.Name, Status: status(c.Enabled), ApplicationType: set.ApplicationType,
 		TokenEndpointAuthMethod: set.TokenEndpointAuthMethod, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
 		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences,
-		Pkce: set.PKCE, StartUrl: set.StartURL, Now: now,
+		Pkce: set.PKCE, Consent: set.Consent, IDTokenSignedResponseAlg: set.IDTokenSignedResponseAlg,
+		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken, StartUrl: set.StartURL, Now: now,
 	})
 	if err != nil {
 		return fmt.Errorf("update client %s: %w", c.ClientID, err)

@@ -156,14 +156,15 @@ func (b *browser) code(i *instance, realm string, change ...string) string {
 
 // tokens is an answer of the token endpoint.
 type tokens struct {
-	Status      int    `json:"-"`
-	AccessToken string `json:"access_token"`
-	TokenType   string `json:"token_type"`
-	ExpiresIn   int64  `json:"expires_in"`
-	IDToken     string `json:"id_token"`
-	Scope       string `json:"scope"`
-	Error       string `json:"error"`
-	Description string `json:"error_description"`
+	Status       int    `json:"-"`
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"`
+	IDToken      string `json:"id_token"`
+	RefreshToken string `json:"refresh_token"`
+	Scope        string `json:"scope"`
+	Error        string `json:"error"`
+	Description  string `json:"error_description"`
 }
 
 // exchange is the form of a code exchange by "web".

@@ -53,6 +53,13 @@ applications:
     name: Native app
     application_type: native
     redirect_uris: ["http://127.0.0.1/cb", "com.example.app:/cb"]
+  - client_id: keeper
+    name: Keeper
+    secrets: [` + webSecret + `]
+    redirect_uris: ["` + callback + `"]
+    grant_types: [authorization_code, refresh_token]
+    scopes: [openid, profile, email, offline_access]
+    consent: never
 users:
   - username: ana
     email: Ana@Example.test

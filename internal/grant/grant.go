@@ -86,11 +86,18 @@ type Grant struct {
 	AMR       []string
 	ACR       string
 	CreatedAt time.Time
-	// EndsAt is when everything that came of the code has ended.
-	EndsAt        time.Time
+	// IdleAt is when the refresh token ends unless it is used before, EndsAt when everything that came of the code
+	// has ended.
+	IdleAt, EndsAt time.Time
+	// Offline authorizations outlive the session they were given in (OpenID Connect Core §11).
+	Offline       bool
 	CodeExpiresAt time.Time
 	CodeUsed      bool
 	Revoked       bool
+	// Generation of the live refresh token, since RotatedAt; 0 when there is none.
+	Generation int32
+	RotatedAt  time.Time
+	usedFrom   []byte
 	// UserActive and SessionLive say whether the person may still use it.
 	UserActive  bool
 	SessionLive bool
@@ -105,7 +112,7 @@ func Issue(ctx context.Context, w realm.Writer, g Grant, c Code) error {
 	err = db.New().Issue(ctx, w, db.IssueParams{
 		ID: c.Grant, ClientID: g.ClientID, UserID: g.UserID, SessionID: g.SessionID, Scopes: notNil(g.Scopes), Audience: notNil(g.Audience),
 		Request: request, AuthTime: g.AuthTime, Amr: notNil(g.AMR), Acr: g.ACR, Now: g.CreatedAt, CodeHash: c.hash(),
-		CodeExpiresAt: g.CodeExpiresAt, EndsAt: g.EndsAt,
+		CodeExpiresAt: g.CodeExpiresAt, IdleAt: g.CodeExpiresAt, EndsAt: g.EndsAt, Offline: g.Offline,
 	})
 	if err != nil {
 		return fmt.Errorf("store an authorization: %w", err)
@@ -121,33 +128,60 @@ func notNil(s []string) []string {
 }
 
 // ByCode returns the authorization of a code, whatever became of it; realm.ErrUnknown when there is none.
-func ByCode(ctx context.Context, r postgres.Reader, c Code) (Grant, error) {
-	row, err := db.New().ByCode(ctx, r, db.ByCodeParams{ID: c.Grant, CodeHash: c.hash()})
+func ByCode(ctx context.Context, r postgres.Reader, c Code, now time.Time) (Grant, error) {
+	row, err := db.New().ByCode(ctx, r, db.ByCodeParams{ID: c.Grant, CodeHash: c.hash(), Now: now})
+	return found(db.ByIDRow(row), err)
+}
+
+// ByID returns the authorization of that id, whatever became of it; realm.ErrUnknown when there is none.
+func ByID(ctx context.Context, r postgres.Reader, id uuid.UUID, now time.Time) (Grant, error) {
+	return found(db.New().ByID(ctx, r, db.ByIDParams{ID: id, Now: now}))
+}
+
+func found(row db.ByIDRow, err error) (Grant, error) {
 	if postgres.NoRows(err) {
 		return Grant{}, fmt.Errorf("authorization: %w", realm.ErrUnknown)
 	}
 	if err != nil {
 		return Grant{}, fmt.Errorf("read an authorization: %w", err)
 	}
+	r := row.Grant
 	g := Grant{
-		ID: row.ID, ClientID: row.ClientID, UserID: row.UserID, Subject: row.Subject, SessionID: row.SessionID, Scopes: row.Scopes,
-		Audience: row.Audience, AuthTime: row.AuthTime, AMR: row.Amr, ACR: row.Acr, CreatedAt: row.CreatedAt, EndsAt: row.EndsAt,
-		CodeExpiresAt: row.CodeExpiresAt, CodeUsed: row.CodeUsedAt != nil, Revoked: row.RevokedAt != nil,
-		UserActive: row.UserActive, SessionLive: row.SessionLive,
+		ID: r.ID, ClientID: r.ClientID, UserID: r.UserID, Subject: row.Subject, SessionID: r.SessionID, Scopes: r.Scopes,
+		Audience: r.Audience, AuthTime: r.AuthTime, AMR: r.Amr, ACR: r.Acr, CreatedAt: r.CreatedAt, IdleAt: r.IdleAt, EndsAt: r.EndsAt,
+		Offline: r.Offline, CodeExpiresAt: r.CodeExpiresAt, CodeUsed: r.CodeUsedAt != nil, Revoked: r.RevokedAt != nil,
+		Generation: r.Generation, usedFrom: r.UsedFrom, UserActive: row.UserActive, SessionLive: row.SessionLive,
 	}
-	if err := json.Unmarshal(row.Request, &g.Request); err != nil {
+	if r.RotatedAt != nil {
+		g.RotatedAt = *r.RotatedAt
+	}
+	if err := json.Unmarshal(r.Request, &g.Request); err != nil {
 		return Grant{}, fmt.Errorf("read an authorization request: %w", err)
 	}
 	return g, nil
 }
 
-// Exchange spends the code of g, if it is still unused: ErrLost when it is not.
-func Exchange(ctx context.Context, r realm.Realm, g Grant, now time.Time) error {
+// Usable tells whether tokens may still come of the authorization: it and its person are active, and so is its
+// session unless it was given for offline access.
+func (g Grant) Usable(now time.Time) bool {
+	return !g.Revoked && g.UserActive && (g.Offline || g.SessionLive) && now.Before(g.EndsAt)
+}
+
+// Exchange spends the code of g, if it is still unused: ErrLost when it is not. With refresh a refresh token of
+// generation 1 comes of it, see RefreshToken.
+func Exchange(ctx context.Context, r realm.Realm, g Grant, refresh bool, now time.Time) error {
 	e, err := event.Prepare(ctx, r, Exchanged{Subject: subject(g), Scopes: g.Scopes}, now)
 	if err != nil {
 		return err
 	}
-	_, err = db.New().Exchange(ctx, r.Write(), db.ExchangeParams{ID: g.ID, Now: &now, Event: e})
+	p := db.ExchangeParams{ID: g.ID, Now: &now, Event: e, IdleAt: g.IdleAt}
+	if refresh {
+		p.Generation, p.IdleAt = 1, idleAt(r, g, now)
+		if p.UsedFrom, err = usedFrom(ctx, r, g); err != nil {
+			return err
+		}
+	}
+	_, err = db.New().Exchange(ctx, r.Write(), p)
 	return lost(err, "spend a code")
 }
 

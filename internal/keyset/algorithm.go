@@ -23,9 +23,6 @@ const (
 	RS256 = "RS256"
 )
 
-// Algorithms lists the algorithms, the preferred one first.
-func Algorithms() []string { return []string{ES256, EdDSA, PS256, RS256} }
-
 // rsaBits is the size of new RSA keys (SECURITY.md JW-03).
 const rsaBits = 3072
 

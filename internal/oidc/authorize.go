@@ -195,11 +195,21 @@ func (p *Provider) decide(ctx context.Context, r realm.Realm, q *authorization, 
 	if u.Code == nil {
 		return grant.Grant{}, grant.Code{}, errors.New("fosite made no code")
 	}
+	return p.describe(r, q, s, u.Now), *u.Code, nil
+}
+
+// describe is the authorization that a code made now stands for.
+func (p *Provider) describe(r realm.Realm, q *authorization, s *flow.State, now time.Time) grant.Grant {
 	life := r.Settings.Lifetimes
-	expires := u.Now.Add(time.Duration(life.Code))
-	return grant.Grant{
+	expires := now.Add(time.Duration(life.Code))
+	g := grant.Grant{
 		ClientID: q.client.ClientID, UserID: s.User.ID, Scopes: q.scopes, Audience: q.resources, Request: q.kept(),
-		AuthTime: s.Authenticated.At, AMR: s.Authenticated.AMR, ACR: s.Authenticated.ACR, CreatedAt: u.Now,
+		AuthTime: s.Authenticated.At, AMR: s.Authenticated.AMR, ACR: s.Authenticated.ACR, CreatedAt: now,
 		CodeExpiresAt: expires, EndsAt: expires.Add(time.Duration(life.AccessToken)),
-	}, *u.Code, nil
+	}
+	if slices.Contains(q.client.GrantTypes, grantRefresh) {
+		g.EndsAt = now.Add(time.Duration(life.RefreshAbsolute))
+		g.Offline = slices.Contains(q.scopes, "offline_access")
+	}
+	return g
 }

@@ -18,7 +18,7 @@ type config struct {
 	byGrant map[string]fosite.TokenEndpointHandlers
 }
 
-func newConfig(store.Storage) *config {
+func newConfig() *config {
 	return &config{Config: &fosite.Config{
 		ScopeStrategy:            fosite.ExactScopeStrategy,
 		AudienceMatchingStrategy: fosite.ExactAudienceMatchingStrategy,
@@ -58,6 +58,11 @@ func (*config) GetAccessTokenLifespan(ctx context.Context) time.Duration {
 // GetIDTokenLifespan implements fosite.IDTokenLifespanProvider.
 func (*config) GetIDTokenLifespan(ctx context.Context) time.Duration {
 	return time.Duration(store.Of(ctx).Realm.Settings.Lifetimes.IDToken)
+}
+
+// GetRefreshTokenLifespan implements fosite.RefreshTokenLifespanProvider; the authorization's row has the real ends.
+func (*config) GetRefreshTokenLifespan(ctx context.Context) time.Duration {
+	return time.Duration(store.Of(ctx).Realm.Settings.Lifetimes.RefreshIdle)
 }
 
 // GetAuthorizeCodeLifespan implements fosite.AuthorizeCodeLifespanProvider.

@@ -45,24 +45,30 @@ type Provider struct {
 // New makes a provider.
 func New(o Options) *Provider {
 	st := store.Storage{Clients: o.Clients}
-	cfg := newConfig(st)
+	cfg := newConfig()
 	strategies := &compose.CommonStrategy{
 		CoreStrategy: coreStrategy{random: o.Random}, OpenIDConnectTokenStrategy: idTokenStrategy{}, Signer: unusedSigner{},
 	}
-	code := newHandlers(cfg, st, strategies)
-	cfg.byGrant = map[string]fosite.TokenEndpointHandlers{"authorization_code": code}
+	cfg.byGrant = map[string]fosite.TokenEndpointHandlers{
+		grantCode: cfg.handlers(st, strategies,
+			compose.OAuth2AuthorizeExplicitFactory, compose.OpenIDConnectExplicitFactory, compose.OAuth2PKCEFactory),
+		grantRefresh: cfg.handlers(st, strategies, compose.OAuth2RefreshTokenGrantFactory, compose.OpenIDConnectRefreshFactory),
+	}
 	return &Provider{Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: newVerifiedTokens()}
 }
 
-// newHandlers makes the handlers of the code grant, in the order fosite needs: the code first, then what hangs on
-// it.
-func newHandlers(cfg *config, st store.Storage, strategies any) (token fosite.TokenEndpointHandlers) {
-	for _, make := range []compose.Factory{
-		compose.OAuth2AuthorizeExplicitFactory, compose.OpenIDConnectExplicitFactory, compose.OAuth2PKCEFactory,
-	} {
-		h := make(cfg, st, strategies)
+// The grant types (RFC 6749 §4.1, §6).
+const (
+	grantCode    = "authorization_code"
+	grantRefresh = "refresh_token"
+)
+
+// handlers makes the handlers of a grant, in the order that fosite needs: the grant first, then what hangs on it.
+func (c *config) handlers(st store.Storage, strategies any, factories ...compose.Factory) (token fosite.TokenEndpointHandlers) {
+	for _, factory := range factories {
+		h := factory(c, st, strategies)
 		if a, ok := h.(fosite.AuthorizeEndpointHandler); ok {
-			cfg.AuthorizeEndpointHandlers.Append(a)
+			c.AuthorizeEndpointHandlers.Append(a)
 		}
 		if t, ok := h.(fosite.TokenEndpointHandler); ok {
 			token.Append(t)

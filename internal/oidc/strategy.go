@@ -15,7 +15,6 @@ import (
 	"github.com/ory/fosite/token/jwt"
 
 	"github.com/gatehouse-id/gatehouse/internal/grant"
-	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
 )
 
@@ -96,20 +95,15 @@ func (coreStrategy) GenerateAccessToken(ctx context.Context, r fosite.Requester)
 	if len(aud) == 0 {
 		aud = audience{u.Realm.Issuer}
 	}
-	ends := u.Now.Add(time.Duration(u.Realm.Settings.Lifetimes.AccessToken))
 	claims, err := json.Marshal(accessClaims{
 		Issuer: u.Realm.Issuer, Subject: g.Subject, Audience: aud, ClientID: r.GetClient().GetID(),
-		Expires: earlier(ends, g.EndsAt).Unix(), IssuedAt: u.Now.Unix(), ID: id, Scope: strings.Join(r.GetGrantedScopes(), " "),
+		Expires: accessEnds(u).Unix(), IssuedAt: u.Now.Unix(), ID: id, Scope: strings.Join(r.GetGrantedScopes(), " "),
 		AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: g.AMR, Grant: g.ID.String(),
 	})
 	if err != nil {
 		return "", "", fmt.Errorf("encode access token claims: %w", err)
 	}
-	key, err := u.Ring.Active(keyset.ES256)
-	if err != nil {
-		return "", "", err
-	}
-	token, err = key.SignAccessToken(claims)
+	token, err = u.AccessKey.SignAccessToken(claims)
 	return token, "", err
 }
 
@@ -121,11 +115,13 @@ func newTokenID() (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
+// accessEnds is when an access token made now ends: after its lifetime, and never after its authorization.
+func accessEnds(u *store.Unit) time.Time {
+	ends := u.Now.Add(time.Duration(u.Realm.Settings.Lifetimes.AccessToken))
+	if u.Grant != nil && u.Grant.EndsAt.Before(ends) {
+		return u.Grant.EndsAt
 	}
-	return a
+	return ends
 }
 
 // ValidateAccessToken implements oauth2.AccessTokenStrategy; verifying is package oidc's own (verifyAccessToken).
@@ -145,20 +141,22 @@ func (coreStrategy) ValidateAuthorizeCode(context.Context, fosite.Requester, str
 	return nil
 }
 
-var errNoRefresh = errors.New("refresh tokens are not issued yet")
-
-// RefreshTokenSignature implements oauth2.RefreshTokenStrategy.
+// RefreshTokenSignature implements oauth2.RefreshTokenStrategy; as with codes, it is the token itself.
 func (coreStrategy) RefreshTokenSignature(_ context.Context, token string) string { return token }
 
-// GenerateRefreshToken implements oauth2.RefreshTokenStrategy.
-func (coreStrategy) GenerateRefreshToken(context.Context, fosite.Requester) (token, signature string, err error) {
-	return "", "", errNoRefresh
+// GenerateRefreshToken implements oauth2.RefreshTokenStrategy: the first generation for a code, the next one for a
+// refresh token, and the live one again for a token that was replaced a moment ago.
+func (coreStrategy) GenerateRefreshToken(ctx context.Context, _ fosite.Requester) (token, signature string, err error) {
+	u := store.Of(ctx)
+	if u.Grant == nil {
+		return "", "", errors.New("there is no authorization to refresh")
+	}
+	token, err = grant.RefreshToken{Grant: u.Grant.ID, Generation: u.Presented.Generation + 1}.Text(u.Realm)
+	return token, token, err
 }
 
-// ValidateRefreshToken implements oauth2.RefreshTokenStrategy.
-func (coreStrategy) ValidateRefreshToken(context.Context, fosite.Requester, string) error {
-	return errNoRefresh
-}
+// ValidateRefreshToken implements oauth2.RefreshTokenStrategy: the row knows its ends.
+func (coreStrategy) ValidateRefreshToken(context.Context, fosite.Requester, string) error { return nil }
 
 // idTokenStrategy makes ID tokens from the authorization's row.
 type idTokenStrategy struct{}
@@ -170,20 +168,19 @@ func (idTokenStrategy) GenerateIDToken(ctx context.Context, lifespan time.Durati
 	if !ok {
 		return "", errors.New("the request has a session of another kind")
 	}
-	g := s.Grant
+	g, nonce := s.Grant, s.Grant.Request["nonce"]
+	if s.Refreshed {
+		nonce = "" // it belongs to the authorization request (OpenID Connect Core §12.2)
+	}
 	claims, err := json.Marshal(idClaims{
 		Issuer: u.Realm.Issuer, Subject: g.Subject, Audience: audience{r.GetClient().GetID()},
-		Expires: u.Now.Add(lifespan).Unix(), IssuedAt: u.Now.Unix(), AuthTime: g.AuthTime.Unix(), Nonce: g.Request["nonce"],
+		Expires: u.Now.Add(lifespan).Unix(), IssuedAt: u.Now.Unix(), AuthTime: g.AuthTime.Unix(), Nonce: nonce,
 		ACR: g.ACR, AMR: g.AMR, AccessTokenHash: s.IDTokenClaims().AccessTokenHash, SessionID: g.SessionID.String(),
 	})
 	if err != nil {
 		return "", fmt.Errorf("encode ID token claims: %w", err)
 	}
-	key, err := u.Ring.Active(keyset.ES256)
-	if err != nil {
-		return "", err
-	}
-	return key.SignIDToken(claims)
+	return u.IDKey.SignIDToken(claims)
 }
 
 // unusedSigner satisfies fosite's factories. Its validator of id_token_hint never runs: the hint is taken out of

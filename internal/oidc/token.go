@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v5"
+	"github.com/ory/fosite"
 
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/event"
@@ -21,11 +23,12 @@ import (
 
 // tokenResponse is RFC 6749 §5.1 and OpenID Connect Core §3.1.3.3.
 type tokenResponse struct {
-	AccessToken string `json:"access_token"`
-	TokenType   string `json:"token_type"`
-	ExpiresIn   int64  `json:"expires_in"`
-	Scope       string `json:"scope,omitempty"`
-	IDToken     string `json:"id_token,omitempty"`
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"`
+	Scope        string `json:"scope,omitempty"`
+	IDToken      string `json:"id_token,omitempty"`
+	RefreshToken string `json:"refresh_token,omitempty"`
 }
 
 // token is the token endpoint (RFC 6749 §3.2).
@@ -58,50 +61,117 @@ func (p *Provider) token(c *echo.Context) error {
 // statement.
 func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Request, form url.Values, cl client.Client) (*tokenResponse, error) {
 	grantType := form.Get("grant_type")
-	switch {
-	case grantType == "":
-		return nil, refuse(codeInvalidRequest, "The parameter grant_type is missing.")
-	case grantType != "authorization_code":
-		return nil, refuse(codeUnsupportedGrant, describe(codeUnsupportedGrant))
-	case !slices.Contains(cl.GrantTypes, grantType):
-		return nil, refuse(codeUnauthorizedClient, describe(codeUnauthorizedClient))
-	case form.Get("code") == "":
-		return nil, refuse(codeInvalidRequest, "The parameter code is missing.")
+	if refusal := checkGrant(grantType, form, cl); refusal != nil {
+		return nil, refusal
 	}
 	ctx, u := p.begin(event.By(ctx, event.Client, cl.ClientID), r)
-	var err error
-	if u.Ring, err = p.Keys.Ring(ctx, r); err != nil {
+	if err := p.chooseKeys(ctx, u, cl); err != nil {
 		return nil, err
 	}
 	ctx = withClient(withGrantType(ctx, grantType), cl)
 	ar, err := p.fosite.NewAccessRequest(ctx, req, &store.Session{})
+	if err == nil && grantType == grantRefresh {
+		err = narrow(ar, form.Get("scope"))
+	}
 	if err != nil {
-		return nil, p.codeRefused(ctx, u, cl, err)
+		return nil, p.proofFailed(ctx, u, cl, grantType, err)
 	}
 	resp, err := p.fosite.NewAccessResponse(ctx, ar)
 	if err != nil {
-		return nil, p.codeRefused(ctx, u, cl, err)
+		return nil, p.proofFailed(ctx, u, cl, grantType, err)
 	}
-	if err := grant.Exchange(ctx, r, *u.Grant, u.Now); err != nil {
-		if errors.Is(err, grant.ErrLost) {
-			u.Reused = true
-			err = refuse(codeInvalidGrant, describe(codeInvalidGrant)).because(err)
-		}
-		return nil, p.codeRefused(ctx, u, cl, err)
+	refresh, _ := resp.GetExtra("refresh_token").(string)
+	if err := p.commit(ctx, u, refresh != ""); err != nil {
+		return nil, p.proofFailed(ctx, u, cl, grantType, err)
 	}
 	idToken, _ := resp.GetExtra("id_token").(string)
 	return &tokenResponse{
-		AccessToken: resp.GetAccessToken(), TokenType: "Bearer",
-		ExpiresIn: int64(time.Duration(r.Settings.Lifetimes.AccessToken) / time.Second),
-		Scope:     strings.Join(ar.GetGrantedScopes(), " "), IDToken: idToken,
+		AccessToken: resp.GetAccessToken(), TokenType: "Bearer", ExpiresIn: int64(accessEnds(u).Sub(u.Now) / time.Second),
+		Scope: strings.Join(ar.GetGrantedScopes(), " "), IDToken: idToken, RefreshToken: refresh,
 	}, nil
 }
 
-// codeRefused does what a failed exchange demands, and returns the error to answer with. A second use by the client
-// that the code was given to ends everything that came of it; so after a race the authorization is dead (RFC 6749
-// §4.1.2). Any other failed proof burns the code, so that it cannot be tried again. Another client's second use
-// touches nothing. What is this server's own fault burns nothing either.
-func (p *Provider) codeRefused(ctx context.Context, u *store.Unit, cl client.Client, err error) error {
+func checkGrant(grantType string, form url.Values, cl client.Client) *protocolError {
+	proof := map[string]string{grantCode: "code", grantRefresh: "refresh_token"}[grantType]
+	switch {
+	case grantType == "":
+		return refuse(codeInvalidRequest, "The parameter grant_type is missing.")
+	case proof == "":
+		return refuse(codeUnsupportedGrant, describe(codeUnsupportedGrant))
+	case !slices.Contains(cl.GrantTypes, grantType):
+		return refuse(codeUnauthorizedClient, describe(codeUnauthorizedClient))
+	case form.Get(proof) == "":
+		return refuse(codeInvalidRequest, "The parameter "+proof+" is missing.")
+	}
+	return nil
+}
+
+// chooseKeys finds the keys that sign the request's tokens.
+func (p *Provider) chooseKeys(ctx context.Context, u *store.Unit, cl client.Client) (err error) {
+	r := u.Realm
+	if u.AccessKey, err = p.Keys.Signer(ctx, r, r.Settings.SigningAlg); err != nil {
+		return err
+	}
+	u.IDKey, err = p.Keys.Signer(ctx, r, cmp.Or(cl.IDTokenSignedResponseAlg, r.Settings.SigningAlg))
+	return err
+}
+
+// narrow grants fewer scopes than the authorization has, when fewer are asked for, and refuses more (RFC 6749 §6).
+func narrow(ar fosite.AccessRequester, scope string) error {
+	asked := strings.Fields(scope)
+	if len(asked) == 0 {
+		return nil
+	}
+	request, ok := ar.(*fosite.AccessRequest)
+	if !ok {
+		return errors.New("fosite made a request of another kind")
+	}
+	for _, s := range asked {
+		if !request.GrantedScope.Has(s) {
+			return refuse(codeInvalidScope, "A requested scope was not granted before.")
+		}
+	}
+	request.GrantedScope = asked
+	return nil
+}
+
+// commit writes what was decided by one conditional statement. A lost race for a refresh token is decided by reading
+// again, since the statement that lost cannot see who won: the winner's token is handed out here too, unless the grace
+// is over or it was used already.
+func (p *Provider) commit(ctx context.Context, u *store.Unit, refresh bool) error {
+	r, g := u.Realm, *u.Grant
+	if u.Presented.Generation == 0 {
+		err := grant.Exchange(ctx, r, g, refresh, u.Now)
+		if errors.Is(err, grant.ErrLost) {
+			u.Reused = true
+			return refuse(codeInvalidGrant, describe(codeInvalidGrant)).because(err)
+		}
+		return err
+	}
+	if u.Standing == grant.Repeated {
+		return nil
+	}
+	err := grant.Rotate(ctx, r, g, u.Presented, u.Now)
+	if !errors.Is(err, grant.ErrLost) {
+		return err
+	}
+	again, rerr := grant.ByID(ctx, r, g.ID, u.Now)
+	if rerr != nil {
+		return rerr
+	}
+	if again.Standing(u.Presented, u.Now) == grant.Repeated {
+		return nil
+	}
+	return refuse(codeInvalidGrant, describe(codeInvalidGrant)).because(err)
+}
+
+// proofFailed does what a failed exchange or refresh demands, and returns the error to answer with.
+//
+// A second use of a code by the client that it was given to ends everything that came of it, so that after a race the
+// authorization is dead (RFC 6749 §4.1.2); so does an old refresh token (RFC 9700 §4.14.2). Any other failed proof
+// burns the code, so that it cannot be tried again. Another client's use touches nothing else. What is this server's
+// own fault burns nothing either.
+func (p *Provider) proofFailed(ctx context.Context, u *store.Unit, cl client.Client, grantType string, err error) error {
 	e := asProtocolError(err)
 	if e.ours() || u.Grant == nil {
 		return e
@@ -112,14 +182,21 @@ func (p *Provider) codeRefused(ctx context.Context, u *store.Unit, cl client.Cli
 	var werr error
 	switch {
 	case u.Reused && u.Grant.ClientID == cl.ClientID:
-		werr = grant.Revoke(ctx, u.Realm, *u.Grant, "code_reuse", u.Now)
-	case !u.Reused:
+		werr = grant.Revoke(ctx, u.Realm, *u.Grant, reuse(grantType), u.Now)
+	case !u.Reused && grantType == grantCode:
 		werr = grant.Burn(ctx, u.Realm, *u.Grant, e.Code, u.Now)
 	}
 	if werr != nil {
 		return asProtocolError(werr)
 	}
 	return e
+}
+
+func reuse(grantType string) string {
+	if grantType == grantRefresh {
+		return "refresh_token_reuse"
+	}
+	return "code_reuse"
 }
 
 // refuseToken writes an error of RFC 6749 §5.2.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +15,8 @@ import (
 type Settings struct {
 	// Locale is the language of pages when neither the request nor the browser asks for one we have.
 	Locale string `json:"locale,omitempty" yaml:"locale,omitempty"`
+	// SigningAlg signs access tokens, and ID tokens of applications that ask for no other: ES256 by default.
+	SigningAlg string `json:"signing_alg,omitempty" yaml:"signing_alg,omitempty"`
 	// StartURL is offered to people who end up on a page that leads nowhere else.
 	StartURL  string          `json:"start_url,omitempty" yaml:"start_url,omitempty"`
 	Lifetimes Lifetimes       `json:"lifetimes,omitzero" yaml:"lifetimes,omitempty"`
@@ -40,6 +43,8 @@ type Lifetimes struct {
 	PersistentIdle     Duration `json:"persistent_idle,omitempty" yaml:"persistent_idle,omitempty"`
 	PersistentAbsolute Duration `json:"persistent_absolute,omitempty" yaml:"persistent_absolute,omitempty"`
 	Flow               Duration `json:"flow,omitempty" yaml:"flow,omitempty"`
+	RefreshIdle        Duration `json:"refresh_idle,omitempty" yaml:"refresh_idle,omitempty"`
+	RefreshAbsolute    Duration `json:"refresh_absolute,omitempty" yaml:"refresh_absolute,omitempty"`
 }
 
 const day = 24 * time.Hour
@@ -55,6 +60,8 @@ func (l *Lifetimes) bounds() []lifetime {
 		{"persistent_idle", &l.PersistentIdle, 14 * day, 5 * time.Minute, 365 * day},
 		{"persistent_absolute", &l.PersistentAbsolute, 30 * day, 5 * time.Minute, 365 * day},
 		{"flow", &l.Flow, 30 * time.Minute, time.Minute, 2 * time.Hour},
+		{"refresh_idle", &l.RefreshIdle, 14 * day, 5 * time.Minute, 365 * day},
+		{"refresh_absolute", &l.RefreshAbsolute, 90 * day, 5 * time.Minute, 2 * 365 * day},
 	}
 }
 
@@ -74,6 +81,9 @@ func (s Settings) WithDefaults() Settings {
 	if s.Locale == "" {
 		s.Locale = "en"
 	}
+	if s.SigningAlg == "" {
+		s.SigningAlg = "ES256"
+	}
 	if s.Password.MinLength == 0 {
 		s.Password.MinLength = 12
 	}
@@ -88,6 +98,9 @@ func (s Settings) Check() []string {
 			wrong = append(wrong, fmt.Sprintf("lifetimes.%s is %s; allowed are %s to %s", l.name, *l.value, Duration(l.smallest), Duration(l.longer)))
 		}
 	}
+	if alg := s.SigningAlg; alg != "" && !slices.Contains(SigningAlgs(), alg) {
+		wrong = append(wrong, fmt.Sprintf("signing_alg is %q; allowed are %q", alg, SigningAlgs()))
+	}
 	if n := s.Password.MinLength; n != 0 && (n < 8 || n > 256) {
 		wrong = append(wrong, fmt.Sprintf("password.min_length is %d; allowed are 8 to 256", n))
 	}
@@ -98,6 +111,9 @@ func (s Settings) Check() []string {
 	}
 	return wrong
 }
+
+// SigningAlgs lists the algorithms of signing keys, the preferred one first (RFC 7518 §3.1, RFC 8037 §3.1).
+func SigningAlgs() []string { return []string{"ES256", "EdDSA", "PS256", "RS256"} }
 
 // Flags are the mission's four switches. nil means the process's default.
 type Flags struct {

@@ -1,25 +1,51 @@
 -- name: Issue :exec
 -- Issue stores an authorization whose code is about to be sent.
-INSERT INTO grants (id, client_id, user_id, session_id, scopes, audience, request, auth_time, amr, acr, created_at, code_hash, code_expires_at, ends_at)
-VALUES (@id, @client_id, @user_id, @session_id, @scopes, @audience, @request, @auth_time, @amr, @acr, @now, @code_hash, @code_expires_at, @ends_at);
+INSERT INTO grants (id, client_id, user_id, session_id, scopes, audience, request, auth_time, amr, acr, created_at, code_hash, code_expires_at,
+  idle_at, ends_at, offline)
+VALUES (@id, @client_id, @user_id, @session_id, @scopes, @audience, @request, @auth_time, @amr, @acr, @now, @code_hash, @code_expires_at,
+  @idle_at, @ends_at, @offline);
 
 -- name: ByCode :one
 -- ByCode reads the authorization of a code, what became of it, and whether its person may still use it. The code
 -- names the row by its id and proves itself by the hash.
-SELECT g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.audience, g.request, g.auth_time, g.amr, g.acr, g.created_at,
-  g.code_expires_at, g.code_used_at, g.ends_at, g.revoked_at, u.subject, (u.status = 'active')::boolean AS user_active,
-  EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL) AS session_live
+SELECT sqlc.embed(g), u.subject, (u.status = 'active')::boolean AS user_active,
+  EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL AND s.ends_at > @now
+    AND s.seen_at + make_interval(secs => s.idle_seconds) > @now) AS session_live
 FROM grants g JOIN users u ON u.id = g.user_id
 WHERE g.id = @id AND g.code_hash = @code_hash;
 
+-- name: ByID :one
+-- ByID reads the authorization that a refresh token names.
+SELECT sqlc.embed(g), u.subject, (u.status = 'active')::boolean AS user_active,
+  EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL AND s.ends_at > @now
+    AND s.seen_at + make_interval(secs => s.idle_seconds) > @now) AS session_live
+FROM grants g JOIN users u ON u.id = g.user_id
+WHERE g.id = @id;
+
 -- name: Exchange :one
--- Exchange spends a code that is still unused, and records that it did. No row: the race was lost.
+-- Exchange spends a code that is still unused, and records that it did. generation is 1 when a refresh token comes
+-- of it. No row: the race was lost.
 WITH spent AS (
-  UPDATE grants g SET code_used_at = @now
+  UPDATE grants g SET code_used_at = @now, generation = @generation, rotated_at = @now, idle_at = @idle_at, used_from = @used_from
   WHERE g.id = @id AND g.code_used_at IS NULL AND g.revoked_at IS NULL AND g.code_expires_at > @now
   RETURNING g.id
 )
 SELECT record_event(@event) FROM spent;
+
+-- name: Rotate :execrows
+-- Rotate makes the next generation of a refresh token the live one, if the presented one still is. No row: the race
+-- was lost.
+UPDATE grants g SET generation = g.generation + 1, rotated_at = @now, idle_at = @idle_at
+WHERE g.id = @id AND g.generation = @seen AND g.revoked_at IS NULL AND g.idle_at > @now AND g.ends_at > @now;
+
+-- name: RotateElsewhere :one
+-- RotateElsewhere is Rotate for a use from another address or program than the last, which it records.
+WITH rotated AS (
+  UPDATE grants g SET generation = g.generation + 1, rotated_at = @now, idle_at = @idle_at, used_from = @used_from
+  WHERE g.id = @id AND g.generation = @seen AND g.revoked_at IS NULL AND g.idle_at > @now AND g.ends_at > @now
+  RETURNING g.id
+)
+SELECT record_event(@event) FROM rotated;
 
 -- name: Burn :one
 -- Burn spends a code whose proof failed, so that it cannot be tried again.
@@ -38,8 +64,8 @@ WITH revoked AS (
 SELECT record_event(@event) FROM revoked;
 
 -- name: RevokeBySession :execrows
--- RevokeBySession ends what was authorized in a session.
-UPDATE grants g SET revoked_at = @now WHERE g.session_id = @session_id AND g.revoked_at IS NULL;
+-- RevokeBySession ends what was authorized in a session and is not meant to outlive it (offline_access).
+UPDATE grants g SET revoked_at = @now WHERE g.session_id = @session_id AND g.revoked_at IS NULL AND NOT g.offline;
 
 -- name: Person :one
 -- Person reads what userinfo answers with: the person of a live authorization and the names that are theirs.

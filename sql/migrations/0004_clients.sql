@@ -18,6 +18,13 @@ CREATE TABLE clients (
   scopes text[] NOT NULL,
   audiences text[] NOT NULL DEFAULT '{}',
   pkce text NOT NULL DEFAULT 'required' CHECK (pkce IN ('required', 'optional')),
+  consent text NOT NULL DEFAULT 'once' CHECK (consent IN ('never', 'once', 'always')),
+  -- '' takes the realm's algorithm
+  id_token_signed_response_alg text NOT NULL DEFAULT '' CHECK (id_token_signed_response_alg IN ('', 'ES256', 'EdDSA', 'PS256', 'RS256')),
+  -- '' answers userinfo in plain JSON
+  userinfo_signed_response_alg text NOT NULL DEFAULT '' CHECK (userinfo_signed_response_alg IN ('', 'ES256', 'EdDSA', 'PS256', 'RS256')),
+  -- the claims of the granted scopes stand in the ID token too
+  claims_in_id_token boolean NOT NULL DEFAULT false,
   start_url text NOT NULL DEFAULT '',
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,

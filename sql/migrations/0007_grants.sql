@@ -19,7 +19,16 @@ CREATE TABLE grants (
   code_hash bytea NOT NULL,
   code_expires_at timestamptz NOT NULL,
   code_used_at timestamptz,
+  -- the generation of the one live refresh token; 0 when the authorization has none
+  generation integer NOT NULL DEFAULT 0,
+  rotated_at timestamptz,
+  -- HMAC of address and user agent of the last use: a use from elsewhere is an event
+  used_from bytea,
+  -- a refresh token ends when it is not used until idle_at, and at ends_at whatever happens
+  idle_at timestamptz NOT NULL,
   ends_at timestamptz NOT NULL,
+  -- offline_access: it outlives the session it was given in
+  offline boolean NOT NULL,
   revoked_at timestamptz,
   PRIMARY KEY (realm_id, id),
   FOREIGN KEY (realm_id, user_id) REFERENCES users ON DELETE CASCADE

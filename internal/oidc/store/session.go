@@ -8,11 +8,16 @@ import (
 	"github.com/ory/fosite/token/jwt"
 
 	"github.com/gatehouse-id/gatehouse/internal/grant"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
 )
 
 // Session is what travels from the login to the tokens: the authorization itself.
 type Session struct {
-	Grant  grant.Grant
+	Grant grant.Grant
+	// Refreshed tells that the tokens come of a refresh token.
+	Refreshed bool
+
+	alg    string
 	claims *jwt.IDTokenClaims
 }
 
@@ -31,8 +36,10 @@ func (*Session) GetUsername() string { return "" }
 // GetSubject implements fosite.Session.
 func (s *Session) GetSubject() string { return s.Grant.Subject }
 
-// Clone implements fosite.Session.
-func (s *Session) Clone() fosite.Session { return &Session{Grant: s.Grant} }
+// Clone implements fosite.Session. fosite calls it for one purpose: to refresh.
+func (s *Session) Clone() fosite.Session {
+	return &Session{Grant: s.Grant, alg: s.alg, Refreshed: true}
+}
 
 // IDTokenClaims implements openid.Session. Only the subject and the at_hash that fosite computes pass through
 // here; the ID token strategy makes the claims of the authorization.
@@ -43,5 +50,12 @@ func (s *Session) IDTokenClaims() *jwt.IDTokenClaims {
 	return s.claims
 }
 
-// IDTokenHeaders implements openid.Session.
-func (*Session) IDTokenHeaders() *jwt.Headers { return &jwt.Headers{} }
+// IDTokenHeaders implements openid.Session. fosite reads the algorithm from it to choose the hash of at_hash by its
+// digits; Ed25519 goes with SHA-512.
+func (s *Session) IDTokenHeaders() *jwt.Headers {
+	alg := s.alg
+	if alg == keyset.EdDSA {
+		alg = "ES512"
+	}
+	return &jwt.Headers{Extra: map[string]any{"alg": alg}}
+}

@@ -9,7 +9,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"time"
 
@@ -28,15 +27,19 @@ import (
 type Unit struct {
 	Realm realm.Realm
 	Now   time.Time
-	// Ring are the realm's keys, read once per request.
-	Ring *keyset.Ring
+	// AccessKey and IDKey sign the request's tokens.
+	AccessKey, IDKey *keyset.Key
 
 	// Code is the code that fosite let be made at the authorization endpoint.
 	Code *grant.Code
-	// Grant is the authorization of the code that was presented at the token endpoint; nil when there is none.
+	// Grant is the authorization of the code or refresh token that was presented at the token endpoint; nil when there
+	// is none.
 	Grant *grant.Grant
-	// Reused tells that fosite found the presented code used before.
+	// Reused tells that the presented code or refresh token was used up before.
 	Reused bool
+	// Presented is the refresh token that was presented, Standing what it means.
+	Presented grant.RefreshToken
+	Standing  grant.Standing
 
 	request fosite.Requester
 }
@@ -117,7 +120,7 @@ func (s Storage) GetAuthorizeCodeSession(ctx context.Context, code string, _ fos
 	if !ok {
 		return nil, fosite.ErrNotFound
 	}
-	g, err := grant.ByCode(ctx, u.Realm, c)
+	g, err := grant.ByCode(ctx, u.Realm, c, u.Now)
 	if errors.Is(err, realm.ErrUnknown) {
 		return nil, fosite.ErrNotFound
 	}
@@ -129,25 +132,26 @@ func (s Storage) GetAuthorizeCodeSession(ctx context.Context, code string, _ fos
 	if err != nil {
 		return nil, fosite.ErrNotFound
 	}
-	u.request = request(g, issuedTo)
+	u.request = u.asRequest(g, issuedTo)
 	switch {
 	case g.CodeUsed:
 		u.Reused = true
 		return u.request, fosite.ErrInvalidatedAuthorizeCode
 	case g.Revoked, !g.UserActive, !g.SessionLive, !u.Now.Before(g.CodeExpiresAt):
+		// A code is always redeemed within the session that it was given in, offline access or not.
 		return nil, fosite.ErrNotFound
 	}
 	return u.request, nil
 }
 
-// request is an authorization as fosite wants to see it.
-func request(g grant.Grant, issuedTo fosite.Client) *fosite.Request {
+// asRequest is an authorization as fosite wants to see it.
+func (u *Unit) asRequest(g grant.Grant, issuedTo fosite.Client) *fosite.Request {
 	form := make(url.Values, len(g.Request))
 	for k, v := range g.Request {
 		form.Set(k, v)
 	}
 	return &fosite.Request{
-		ID: g.ID.String(), RequestedAt: g.CreatedAt, Client: issuedTo, Form: form, Session: &Session{Grant: g},
+		ID: g.ID.String(), RequestedAt: g.CreatedAt, Client: issuedTo, Form: form, Session: &Session{Grant: g, alg: u.IDKey.Alg},
 		RequestedScope: g.Scopes, GrantedScope: g.Scopes, RequestedAudience: g.Audience, GrantedAudience: g.Audience,
 	}
 }
@@ -195,18 +199,44 @@ func (Storage) RevokeAccessToken(context.Context, string) error { return nil }
 // RevokeRefreshToken implements oauth2.TokenRevocationStorage; see RevokeAccessToken.
 func (Storage) RevokeRefreshToken(context.Context, string) error { return nil }
 
-// CreateRefreshTokenSession implements oauth2.RefreshTokenStorage.
+// CreateRefreshTokenSession implements oauth2.RefreshTokenStorage: the Unit's commit moves the generation.
 func (Storage) CreateRefreshTokenSession(context.Context, string, string, fosite.Requester) error {
-	return errUnused
+	return nil
 }
 
-// GetRefreshTokenSession implements oauth2.RefreshTokenStorage.
-func (Storage) GetRefreshTokenSession(context.Context, string, fosite.Session) (fosite.Requester, error) {
-	return nil, fmt.Errorf("refresh: %w", errUnused)
+// GetRefreshTokenSession reads the authorization that a refresh token names.
+func (s Storage) GetRefreshTokenSession(ctx context.Context, token string, _ fosite.Session) (fosite.Requester, error) {
+	u := Of(ctx)
+	presented, ours := grant.ParseRefreshToken(u.Realm, token)
+	if !ours {
+		return nil, fosite.ErrNotFound
+	}
+	g, err := grant.ByID(ctx, u.Realm, presented.Grant, u.Now)
+	if errors.Is(err, realm.ErrUnknown) {
+		return nil, fosite.ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	issuedTo, err := s.GetClient(ctx, g.ClientID)
+	if err != nil {
+		return nil, fosite.ErrNotFound
+	}
+	u.Grant, u.Presented, u.Standing = &g, presented, g.Standing(presented, u.Now)
+	u.request = u.asRequest(g, issuedTo)
+	switch u.Standing {
+	case grant.Dead:
+		return nil, fosite.ErrNotFound
+	case grant.Stale:
+		u.Reused = true
+		return u.request, fosite.ErrInactiveToken
+	case grant.Current, grant.Repeated:
+	}
+	return u.request, nil
 }
 
-// DeleteRefreshTokenSession implements oauth2.RefreshTokenStorage.
-func (Storage) DeleteRefreshTokenSession(context.Context, string) error { return errUnused }
+// DeleteRefreshTokenSession implements oauth2.RefreshTokenStorage; see RevokeAccessToken.
+func (Storage) DeleteRefreshTokenSession(context.Context, string) error { return nil }
 
-// RotateRefreshToken implements oauth2.RefreshTokenStorage.
-func (Storage) RotateRefreshToken(context.Context, string, string) error { return errUnused }
+// RotateRefreshToken implements oauth2.RefreshTokenStorage: the Unit's commit moves the generation.
+func (Storage) RotateRefreshToken(context.Context, string, string) error { return nil }

@@ -11,22 +11,26 @@ import (
 )
 
 type Client struct {
-	RealmID                 uuid.UUID
-	ID                      uuid.UUID
-	ClientID                string
-	Name                    string
-	Status                  string
-	ApplicationType         string
-	TokenEndpointAuthMethod string
-	RedirectUris            []string
-	PostLogoutRedirectUris  []string
-	Origins                 []string
-	GrantTypes              []string
-	ResponseTypes           []string
-	Scopes                  []string
-	Audiences               []string
-	Pkce                    string
-	StartUrl                string
-	CreatedAt               time.Time
-	UpdatedAt               time.Time
+	RealmID                   uuid.UUID
+	ID                        uuid.UUID
+	ClientID                  string
+	Name                      string
+	Status                    string
+	ApplicationType           string
+	TokenEndpointAuthMethod   string
+	RedirectUris              []string
+	PostLogoutRedirectUris    []string
+	Origins                   []string
+	GrantTypes                []string
+	ResponseTypes             []string
+	Scopes                    []string
+	Audiences                 []string
+	Pkce                      string
+	Consent                   string
+	IDTokenSignedResponseAlg  string
+	UserinfoSignedResponseAlg string
+	ClaimsInIDToken           bool
+	StartUrl                  string
+	CreatedAt                 time.Time
+	UpdatedAt                 time.Time
 }

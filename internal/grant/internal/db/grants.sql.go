@@ -35,60 +35,108 @@ func (q *Queries) Burn(ctx context.Context, db DBTX, arg BurnParams) (bool, erro
 }
 
 const byCode = `-- name: ByCode :one
-SELECT g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.audience, g.request, g.auth_time, g.amr, g.acr, g.created_at,
-  g.code_expires_at, g.code_used_at, g.ends_at, g.revoked_at, u.subject, (u.status = 'active')::boolean AS user_active,
-  EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL) AS session_live
+SELECT g.realm_id, g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.audience, g.request, g.auth_time, g.amr, g.acr, g.created_at, g.code_hash, g.code_expires_at, g.code_used_at, g.generation, g.rotated_at, g.used_from, g.idle_at, g.ends_at, g.offline, g.revoked_at, u.subject, (u.status = 'active')::boolean AS user_active,
+  EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL AND s.ends_at > $1
+    AND s.seen_at + make_interval(secs => s.idle_seconds) > $1) AS session_live
 FROM grants g JOIN users u ON u.id = g.user_id
-WHERE g.id = $1 AND g.code_hash = $2
+WHERE g.id = $2 AND g.code_hash = $3
 `
 
 type ByCodeParams struct {
+	Now      time.Time
 	ID       uuid.UUID
 	CodeHash []byte
 }
 
 type ByCodeRow struct {
-	ID            uuid.UUID
-	ClientID      string
-	UserID        uuid.UUID
-	SessionID     uuid.UUID
-	Scopes        []string
-	Audience      []string
-	Request       []byte
-	AuthTime      time.Time
-	Amr           []string
-	Acr           string
-	CreatedAt     time.Time
-	CodeExpiresAt time.Time
-	CodeUsedAt    *time.Time
-	EndsAt        time.Time
-	RevokedAt     *time.Time
-	Subject       string
-	UserActive    bool
-	SessionLive   bool
+	Grant       Grant
+	Subject     string
+	UserActive  bool
+	SessionLive bool
 }
 
 // ByCode reads the authorization of a code, what became of it, and whether its person may still use it. The code
 // names the row by its id and proves itself by the hash.
 func (q *Queries) ByCode(ctx context.Context, db DBTX, arg ByCodeParams) (ByCodeRow, error) {
-	row := db.QueryRow(ctx, byCode, arg.ID, arg.CodeHash)
+	row := db.QueryRow(ctx, byCode, arg.Now, arg.ID, arg.CodeHash)
 	var i ByCodeRow
 	err := row.Scan(
-		&i.ID,
-		&i.ClientID,
-		&i.UserID,
-		&i.SessionID,
-		&i.Scopes,
-		&i.Audience,
-		&i.Request,
-		&i.AuthTime,
-		&i.Amr,
-		&i.Acr,
-		&i.CreatedAt,
-		&i.CodeExpiresAt,
-		&i.CodeUsedAt,
-		&i.EndsAt,
-		&i.RevokedAt,
+		&i.Grant.RealmID,
+		&i.Grant.ID,
+		&i.Grant.ClientID,
+		&i.Grant.UserID,
+		&i.Grant.SessionID,
+		&i.Grant.Scopes,
+		&i.Grant.Audience,
+		&i.Grant.Request,
+		&i.Grant.AuthTime,
+		&i.Grant.Amr,
+		&i.Grant.Acr,
+		&i.Grant.CreatedAt,
+		&i.Grant.CodeHash,
+		&i.Grant.CodeExpiresAt,
+		&i.Grant.CodeUsedAt,
+		&i.Grant.Generation,
+		&i.Grant.RotatedAt,
+		&i.Grant.UsedFrom,
+		&i.Grant.IdleAt,
+		&i.Grant.EndsAt,
+		&i.Grant.Offline,
+		&i.Grant.RevokedAt,
+		&i.Subject,
+		&i.UserActive,
+		&i.SessionLive,
+	)
+	return i, err
+}
+
+const byID = `-- name: ByID :one
+SELECT g.realm_id, g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.audience, g.request, g.auth_time, g.amr, g.acr, g.created_at, g.code_hash, g.code_expires_at, g.code_used_at, g.generation, g.rotated_at, g.used_from, g.idle_at, g.ends_at, g.offline, g.revoked_at, u.subject, (u.status = 'active')::boolean AS user_active,
+  EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL AND s.ends_at > $1
+    AND s.seen_at + make_interval(secs => s.idle_seconds) > $1) AS session_live
+FROM grants g JOIN users u ON u.id = g.user_id
+WHERE g.id = $2
+`
+
+type ByIDParams struct {
+	Now time.Time
+	ID  uuid.UUID
+}
+
+type ByIDRow struct {
+	Grant       Grant
+	Subject     string
+	UserActive  bool
+	SessionLive bool
+}
+
+// ByID reads the authorization that a refresh token names.
+func (q *Queries) ByID(ctx context.Context, db DBTX, arg ByIDParams) (ByIDRow, error) {
+	row := db.QueryRow(ctx, byID, arg.Now, arg.ID)
+	var i ByIDRow
+	err := row.Scan(
+		&i.Grant.RealmID,
+		&i.Grant.ID,
+		&i.Grant.ClientID,
+		&i.Grant.UserID,
+		&i.Grant.SessionID,
+		&i.Grant.Scopes,
+		&i.Grant.Audience,
+		&i.Grant.Request,
+		&i.Grant.AuthTime,
+		&i.Grant.Amr,
+		&i.Grant.Acr,
+		&i.Grant.CreatedAt,
+		&i.Grant.CodeHash,
+		&i.Grant.CodeExpiresAt,
+		&i.Grant.CodeUsedAt,
+		&i.Grant.Generation,
+		&i.Grant.RotatedAt,
+		&i.Grant.UsedFrom,
+		&i.Grant.IdleAt,
+		&i.Grant.EndsAt,
+		&i.Grant.Offline,
+		&i.Grant.RevokedAt,
 		&i.Subject,
 		&i.UserActive,
 		&i.SessionLive,
@@ -98,30 +146,43 @@ func (q *Queries) ByCode(ctx context.Context, db DBTX, arg ByCodeParams) (ByCode
 
 const exchange = `-- name: Exchange :one
 WITH spent AS (
-  UPDATE grants g SET code_used_at = $2
-  WHERE g.id = $3 AND g.code_used_at IS NULL AND g.revoked_at IS NULL AND g.code_expires_at > $2
+  UPDATE grants g SET code_used_at = $2, generation = $3, rotated_at = $2, idle_at = $4, used_from = $5
+  WHERE g.id = $6 AND g.code_used_at IS NULL AND g.revoked_at IS NULL AND g.code_expires_at > $2
   RETURNING g.id
 )
 SELECT record_event($1) FROM spent
 `
 
 type ExchangeParams struct {
-	Event []byte
-	Now   *time.Time
-	ID    uuid.UUID
+	Event      []byte
+	Now        *time.Time
+	Generation int32
+	IdleAt     time.Time
+	UsedFrom   []byte
+	ID         uuid.UUID
 }
 
-// Exchange spends a code that is still unused, and records that it did. No row: the race was lost.
+// Exchange spends a code that is still unused, and records that it did. generation is 1 when a refresh token comes
+// of it. No row: the race was lost.
 func (q *Queries) Exchange(ctx context.Context, db DBTX, arg ExchangeParams) (bool, error) {
-	row := db.QueryRow(ctx, exchange, arg.Event, arg.Now, arg.ID)
+	row := db.QueryRow(ctx, exchange,
+		arg.Event,
+		arg.Now,
+		arg.Generation,
+		arg.IdleAt,
+		arg.UsedFrom,
+		arg.ID,
+	)
 	var record_event bool
 	err := row.Scan(&record_event)
 	return record_event, err
 }
 
 const issue = `-- name: Issue :exec
-INSERT INTO grants (id, client_id, user_id, session_id, scopes, audience, request, auth_time, amr, acr, created_at, code_hash, code_expires_at, ends_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+INSERT INTO grants (id, client_id, user_id, session_id, scopes, audience, request, auth_time, amr, acr, created_at, code_hash, code_expires_at,
+  idle_at, ends_at, offline)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+  $14, $15, $16)
 `
 
 type IssueParams struct {
@@ -138,7 +199,9 @@ type IssueParams struct {
 	Now           time.Time
 	CodeHash      []byte
 	CodeExpiresAt time.Time
+	IdleAt        time.Time
 	EndsAt        time.Time
+	Offline       bool
 }
 
 // Issue stores an authorization whose code is about to be sent.
@@ -157,7 +220,9 @@ func (q *Queries) Issue(ctx context.Context, db DBTX, arg IssueParams) error {
 		arg.Now,
 		arg.CodeHash,
 		arg.CodeExpiresAt,
+		arg.IdleAt,
 		arg.EndsAt,
+		arg.Offline,
 	)
 	return err
 }
@@ -226,7 +291,7 @@ func (q *Queries) Revoke(ctx context.Context, db DBTX, arg RevokeParams) (bool, 
 }
 
 const revokeBySession = `-- name: RevokeBySession :execrows
-UPDATE grants g SET revoked_at = $1 WHERE g.session_id = $2 AND g.revoked_at IS NULL
+UPDATE grants g SET revoked_at = $1 WHERE g.session_id = $2 AND g.revoked_at IS NULL AND NOT g.offline
 `
 
 type RevokeBySessionParams struct {
@@ -234,11 +299,71 @@ type RevokeBySessionParams struct {
 	SessionID uuid.UUID
 }
 
-// RevokeBySession ends what was authorized in a session.
+// RevokeBySession ends what was authorized in a session and is not meant to outlive it (offline_access).
 func (q *Queries) RevokeBySession(ctx context.Context, db DBTX, arg RevokeBySessionParams) (int64, error) {
 	result, err := db.Exec(ctx, revokeBySession, arg.Now, arg.SessionID)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const rotate = `-- name: Rotate :execrows
+UPDATE grants g SET generation = g.generation + 1, rotated_at = $1, idle_at = $2
+WHERE g.id = $3 AND g.generation = $4 AND g.revoked_at IS NULL AND g.idle_at > $1 AND g.ends_at > $1
+`
+
+type RotateParams struct {
+	Now    *time.Time
+	IdleAt time.Time
+	ID     uuid.UUID
+	Seen   int32
+}
+
+// Rotate makes the next generation of a refresh token the live one, if the presented one still is. No row: the race
+// was lost.
+func (q *Queries) Rotate(ctx context.Context, db DBTX, arg RotateParams) (int64, error) {
+	result, err := db.Exec(ctx, rotate,
+		arg.Now,
+		arg.IdleAt,
+		arg.ID,
+		arg.Seen,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const rotateElsewhere = `-- name: RotateElsewhere :one
+WITH rotated AS (
+  UPDATE grants g SET generation = g.generation + 1, rotated_at = $2, idle_at = $3, used_from = $4
+  WHERE g.id = $5 AND g.generation = $6 AND g.revoked_at IS NULL AND g.idle_at > $2 AND g.ends_at > $2
+  RETURNING g.id
+)
+SELECT record_event($1) FROM rotated
+`
+
+type RotateElsewhereParams struct {
+	Event    []byte
+	Now      *time.Time
+	IdleAt   time.Time
+	UsedFrom []byte
+	ID       uuid.UUID
+	Seen     int32
+}
+
+// RotateElsewhere is Rotate for a use from another address or program than the last, which it records.
+func (q *Queries) RotateElsewhere(ctx context.Context, db DBTX, arg RotateElsewhereParams) (bool, error) {
+	row := db.QueryRow(ctx, rotateElsewhere,
+		arg.Event,
+		arg.Now,
+		arg.IdleAt,
+		arg.UsedFrom,
+		arg.ID,
+		arg.Seen,
+	)
+	var record_event bool
+	err := row.Scan(&record_event)
+	return record_event, err
 }

@@ -3,3 +3,34 @@
 //   sqlc v1.31.1
 
 package db
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+type Grant struct {
+	RealmID       uuid.UUID
+	ID            uuid.UUID
+	ClientID      string
+	UserID        uuid.UUID
+	SessionID     uuid.UUID
+	Scopes        []string
+	Audience      []string
+	Request       []byte
+	AuthTime      time.Time
+	Amr           []string
+	Acr           string
+	CreatedAt     time.Time
+	CodeHash      []byte
+	CodeExpiresAt time.Time
+	CodeUsedAt    *time.Time
+	Generation    int32
+	RotatedAt     *time.Time
+	UsedFrom      []byte
+	IdleAt        time.Time
+	EndsAt        time.Time
+	Offline       bool
+	RevokedAt     *time.Time
+}

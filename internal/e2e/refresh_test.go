@@ -1,0 +1,119 @@
+package e2e
+
+import (
+	"net/http"
+	"net/url"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatehouse-id/gatehouse/internal/grant"
+)
+
+// keeper signs ana in at the application that keeps refresh tokens and returns its first tokens.
+func keeper(t testing.TB, i *instance, scope string) tokens {
+	t.Helper()
+	code := newBrowser(t).code(i, "one", "client_id", "keeper", "scope", scope)
+	got := token(t, i, "one", exchange(code), "Authorization", basic("keeper", webSecret))
+	require.Equal(t, http.StatusOK, got.Status, "%+v", got)
+	require.NotEmpty(t, got.RefreshToken)
+	return got
+}
+
+// refresh posts a refresh token as the application that keeps them.
+func refresh(t testing.TB, i *instance, refreshToken string, change ...string) tokens {
+	t.Helper()
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshToken}}
+	for k := 0; k+1 < len(change); k += 2 {
+		form.Set(change[k], change[k+1])
+	}
+	return token(t, i, "one", form, "Authorization", basic("keeper", webSecret))
+}
+
+func TestTK02_RefreshRotation(t *testing.T) {
+	t.Parallel()
+	i := start(t, realmFile("one"))
+
+	t.Run("each use gives a successor and new tokens", func(t *testing.T) {
+		first := keeper(t, i, "openid profile")
+		i.Clock.Advance(time.Minute)
+		second := refresh(t, i, first.RefreshToken)
+		require.Equal(t, http.StatusOK, second.Status, "%+v", second)
+		require.NotEqual(t, first.RefreshToken, second.RefreshToken)
+		id := claims(t, second.IDToken)
+		require.NotContains(t, id, "nonce")
+		require.InDelta(t, i.Clock.Now().Unix(), id["iat"], 0, "a refreshed token is issued now")
+		require.InDelta(t, claims(t, first.IDToken)["auth_time"], id["auth_time"], 0)
+	})
+
+	t.Run("the same successor again inside the grace window", func(t *testing.T) {
+		first := keeper(t, i, "openid")
+		second := refresh(t, i, first.RefreshToken)
+		again := refresh(t, i, first.RefreshToken)
+		require.Equal(t, http.StatusOK, again.Status)
+		require.Equal(t, second.RefreshToken, again.RefreshToken)
+	})
+
+	t.Run("reuse after the grace window ends the authorization", func(t *testing.T) {
+		first := keeper(t, i, "openid")
+		second := refresh(t, i, first.RefreshToken)
+		i.Clock.Advance(grant.Grace)
+		require.Equal(t, "invalid_grant", refresh(t, i, first.RefreshToken).Error)
+		require.Equal(t, "invalid_grant", refresh(t, i, second.RefreshToken).Error)
+	})
+
+	t.Run("an older one ends the authorization at once", func(t *testing.T) {
+		first := keeper(t, i, "openid")
+		third := refresh(t, i, refresh(t, i, first.RefreshToken).RefreshToken)
+		require.Equal(t, "invalid_grant", refresh(t, i, first.RefreshToken).Error)
+		require.Equal(t, "invalid_grant", refresh(t, i, third.RefreshToken).Error)
+	})
+
+	t.Run("20 in parallel get one successor", func(t *testing.T) {
+		first := keeper(t, i, "openid")
+		var wg sync.WaitGroup
+		got := make([]tokens, 20)
+		for k := range got {
+			wg.Go(func() { got[k] = refresh(t, i, first.RefreshToken) })
+		}
+		wg.Wait()
+		for _, g := range got {
+			require.Equal(t, http.StatusOK, g.Status, "%+v", g)
+			require.Equal(t, got[0].RefreshToken, g.RefreshToken)
+		}
+	})
+}
+
+func TestTK03_RefreshEnds(t *testing.T) {
+	t.Parallel()
+	i := start(t, realmFile("one"))
+
+	t.Run("idle", func(t *testing.T) {
+		first := keeper(t, i, "openid offline_access")
+		i.Clock.Advance(14*24*time.Hour + time.Second)
+		require.Equal(t, "invalid_grant", refresh(t, i, first.RefreshToken).Error)
+	})
+
+	t.Run("absolute, however often it is used", func(t *testing.T) {
+		at := keeper(t, i, "openid offline_access")
+		for range 8 {
+			i.Clock.Advance(11 * 24 * time.Hour)
+			at = refresh(t, i, at.RefreshToken)
+			require.Equal(t, http.StatusOK, at.Status, "%+v", at)
+		}
+		i.Clock.Advance(2*24*time.Hour + time.Second)
+		require.Equal(t, "invalid_grant", refresh(t, i, at.RefreshToken).Error)
+	})
+}
+
+func TestTK05_ScopeOnlyShrinks(t *testing.T) {
+	t.Parallel()
+	i := start(t, realmFile("one"))
+	first := keeper(t, i, "openid profile")
+	fewer := refresh(t, i, first.RefreshToken, "scope", "openid")
+	require.Equal(t, "openid", fewer.Scope)
+	require.Equal(t, "invalid_scope", refresh(t, i, fewer.RefreshToken, "scope", "openid email").Error)
+	require.Equal(t, "openid profile", refresh(t, i, fewer.RefreshToken).Scope, "narrowing holds for one token only")
+}
