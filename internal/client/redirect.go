@@ -34,15 +34,18 @@ func (s Settings) AllowsRedirect(uri string) bool {
 // loopback returns an http loopback address without its port, ready to compare as text.
 func loopback(uri string) (string, bool) {
 	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "http" || u.User != nil || u.Fragment != "" || strings.ContainsRune(uri, '#') {
+	if err != nil || u.User != nil || strings.ContainsRune(uri, '#') {
 		return "", false
 	}
 	ip := net.ParseIP(u.Hostname())
 	if ip == nil || !ip.IsLoopback() {
 		return "", false
 	}
-	// The text after the authority is compared as it was written: parsing would equate different spellings.
-	_, rest, _ := strings.Cut(uri, "://")
+	// What is not the port is compared as it was written: parsing would equate different spellings.
+	rest, ok := strings.CutPrefix(uri, "http://")
+	if !ok {
+		return "", false
+	}
 	authority, path := rest, ""
 	if i := strings.IndexAny(rest, "/?"); i >= 0 {
 		authority, path = rest[:i], rest[i:]
@@ -50,7 +53,7 @@ func loopback(uri string) (string, bool) {
 	if authority != u.Host {
 		return "", false
 	}
-	return ip.String() + path, true
+	return u.Hostname() + path, true
 }
 
 // AllowsPostLogoutRedirect tells whether uri is registered for the return after a logout: byte-exact
