@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -29,8 +30,12 @@ func NewStore(now func() time.Time) *Store {
 	return &Store{now: now, cache: realm.NewCache[Client](now), origins: realm.NewCache[bool](now)}
 }
 
-// ByClientID returns the client, enabled or not; realm.ErrUnknown when the realm has none of that client_id.
+// ByClientID returns the client, enabled or not; realm.ErrUnknown when the realm has none of that client_id. What no
+// client_id can be is unknown without asking: it comes from strangers and need not even be text.
 func (s *Store) ByClientID(ctx context.Context, r realm.Realm, clientID string) (Client, error) {
+	if CheckID(clientID) != "" {
+		return Client{}, fmt.Errorf("client: %w", realm.ErrUnknown)
+	}
 	return s.cache.Get(ctx, r.CacheKey("client", clientID), func(ctx context.Context) (Client, error) {
 		row, err := db.New().ClientByClientID(ctx, r, db.ClientByClientIDParams{ClientID: clientID, Now: ptr(s.now())})
 		if postgres.NoRows(err) {
@@ -47,6 +52,9 @@ func (s *Store) ByClientID(ctx context.Context, r realm.Realm, clientID string) 
 
 // OriginKnown tells whether any enabled client of the realm lists that origin.
 func (s *Store) OriginKnown(ctx context.Context, r realm.Realm, origin string) (bool, error) {
+	if !utf8.ValidString(origin) {
+		return false, nil
+	}
 	return s.origins.Get(ctx, r.CacheKey("origin", origin), func(ctx context.Context) (bool, error) {
 		known, err := db.New().OriginKnown(ctx, r, origin)
 		if err != nil {

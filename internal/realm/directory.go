@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -44,8 +45,12 @@ func NewDirectory(o Options) *Directory {
 	return &Directory{o: o, cache: NewCache[Realm](o.Now)}
 }
 
-// BySlug returns the realm of that slug, ErrUnknown when there is none.
+// BySlug returns the realm of that slug, ErrUnknown when there is none. What no slug can be is unknown without
+// asking: it comes from strangers and need not even be text.
 func (d *Directory) BySlug(ctx context.Context, slug string) (Realm, error) {
+	if !slugPattern.MatchString(slug) {
+		return Realm{}, fmt.Errorf("realm: %w", ErrUnknown)
+	}
 	return d.cache.Get(ctx, "slug|"+slug, func(ctx context.Context) (Realm, error) {
 		return d.load(ctx, func(tx *postgres.GlobalTx) (record, error) {
 			row, err := db.New().RealmBySlug(ctx, tx, slug)
@@ -57,6 +62,9 @@ func (d *Directory) BySlug(ctx context.Context, slug string) (Realm, error) {
 // ByHost returns the realm that host belongs to, ErrUnknown when there is none. host has no port.
 func (d *Directory) ByHost(ctx context.Context, host string) (Realm, error) {
 	host = strings.ToLower(host)
+	if !utf8.ValidString(host) {
+		return Realm{}, fmt.Errorf("realm: %w", ErrUnknown)
+	}
 	return d.cache.Get(ctx, "host|"+host, func(ctx context.Context) (Realm, error) {
 		return d.load(ctx, func(tx *postgres.GlobalTx) (record, error) {
 			row, err := db.New().RealmByHost(ctx, tx, host)
