@@ -44,12 +44,12 @@ func (p *Provider) authenticateClient(ctx context.Context, r realm.Realm, req *h
 }
 
 func readCredentials(req *http.Request, form url.Values) (credentials, *protocolError) {
-	header := req.Header.Get("Authorization")
+	// A parameter without a value counts as absent (RFC 6749 §3.2).
+	header, secret, assertion := req.Header.Get("Authorization"), form.Get("client_secret"), form.Get("client_assertion")
 	switch {
-	case header != "" && (form.Has("client_secret") || form.Has("client_assertion")),
-		form.Has("client_secret") && form.Has("client_assertion"):
+	case header != "" && (secret != "" || assertion != ""), secret != "" && assertion != "":
 		return credentials{}, refuse(codeInvalidRequest, "More than one client authentication method is used.")
-	case form.Has("client_assertion"):
+	case assertion != "":
 		return credentials{}, refuse(codeInvalidClient, "The client authentication method is not supported.")
 	case header != "":
 		cred, ok := readBasic(req)
@@ -62,8 +62,8 @@ func readCredentials(req *http.Request, form url.Values) (credentials, *protocol
 		return cred, nil
 	case form.Get("client_id") == "":
 		return credentials{}, refuse(codeInvalidClient, "The client is not named: send client_id, or authenticate by HTTP Basic.")
-	case form.Has("client_secret"):
-		return credentials{"client_secret_post", form.Get("client_id"), form.Get("client_secret")}, nil
+	case secret != "":
+		return credentials{"client_secret_post", form.Get("client_id"), secret}, nil
 	}
 	return credentials{"none", form.Get("client_id"), ""}, nil
 }

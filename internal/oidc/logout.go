@@ -43,6 +43,9 @@ func (p *Provider) endSession(c *echo.Context) error {
 		}
 		if !form.Has(web.TokenField) {
 			// Another site's form brings no cookie: fetch the same request instead.
+			if err := checkLogoutRepeats(form); err != nil {
+				return err
+			}
 			return c.Redirect(http.StatusSeeOther, r.Path()+"/end_session?"+only(form, logoutParameters).Encode())
 		}
 	}
@@ -102,8 +105,8 @@ func only(form url.Values, names []string) url.Values {
 // checkLogout checks a logout request. What does not hold is answered on a page of ours: an address that is not
 // registered is never followed (RP-Initiated Logout §3).
 func (p *Provider) checkLogout(ctx context.Context, r realm.Realm, form url.Values) (*logout, error) {
-	if name := repeated(form); name != "" {
-		return nil, problem.New(problem.InvalidRequest).WithHint("The parameter %s is given more than once.", name)
+	if err := checkLogoutRepeats(form); err != nil {
+		return nil, err
 	}
 	q := &logout{state: form.Get("state"), uiLocales: form.Get("ui_locales"), form: form}
 	clientID := form.Get("client_id")
@@ -132,6 +135,13 @@ func (p *Provider) checkLogout(ctx context.Context, r realm.Realm, form url.Valu
 		q.redirect = uri
 	}
 	return q, nil
+}
+
+func checkLogoutRepeats(form url.Values) error {
+	if name := repeated(form); name != "" {
+		return problem.New(problem.InvalidRequest).WithHint("The parameter %s is given more than once.", name)
+	}
+	return nil
 }
 
 // pageError makes a page of a protocol error.

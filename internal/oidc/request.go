@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/problem"
@@ -56,7 +57,7 @@ func (p *Provider) checkRequest(ctx context.Context, r realm.Realm, form url.Val
 	}
 	q := &authorization{client: c, form: form, redirectURI: uri, state: form.Get("state"), mode: modeQuery}
 	for _, check := range []func(*authorization) *protocolError{
-		checkMode, checkRepeats, checkUnsupported, checkResponseType, checkScope, checkPKCE, checkPrompt, checkMaxAge, checkResource,
+		checkMode, checkRepeats, checkText, checkUnsupported, checkResponseType, checkScope, checkPKCE, checkPrompt, checkMaxAge, checkResource,
 	} {
 		if refusal := check(q); refusal != nil {
 			return q, refusal
@@ -127,6 +128,18 @@ func checkRepeats(q *authorization) *protocolError {
 	return nil
 }
 
+// checkText refuses what is no text: nothing that is kept of a request, or shown, may be anything else.
+func checkText(q *authorization) *protocolError {
+	for _, values := range q.form {
+		for _, v := range values {
+			if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
+				return refuse(codeInvalidRequest, "A parameter is not UTF-8 text.")
+			}
+		}
+	}
+	return nil
+}
+
 func repeated(form url.Values) string {
 	for name, values := range form {
 		if len(values) > 1 && name != "resource" && name != "audience" {
@@ -147,14 +160,15 @@ func printable(s string) string {
 	return s[:min(len(s), 40)]
 }
 
-// checkUnsupported refuses what OpenID Connect Core §6 and §7 let a provider refuse by name.
+// checkUnsupported refuses what OpenID Connect Core §6 and §7 let a provider refuse by name. A parameter without a
+// value counts as absent, here and everywhere (RFC 6749 §3.1).
 func checkUnsupported(q *authorization) *protocolError {
 	switch {
-	case q.form.Has("request"):
+	case q.form.Get("request") != "":
 		return refuse(codeRequestUnsupported, "Request objects are not supported.")
-	case q.form.Has("request_uri"):
+	case q.form.Get("request_uri") != "":
 		return refuse(codeRequestURI, "The parameter request_uri is not supported.")
-	case q.form.Has("registration"):
+	case q.form.Get("registration") != "":
 		return refuse(codeRegistration, "The parameter registration is not supported.")
 	}
 	return nil
@@ -227,10 +241,11 @@ func checkPrompt(q *authorization) *protocolError {
 }
 
 func checkMaxAge(q *authorization) *protocolError {
-	if !q.form.Has("max_age") {
+	v := q.form.Get("max_age")
+	if v == "" {
 		return nil
 	}
-	if n, err := strconv.ParseInt(q.form.Get("max_age"), 10, 32); err != nil || n < 0 {
+	if n, err := strconv.ParseInt(v, 10, 32); err != nil || n < 0 {
 		return refuse(codeInvalidRequest, "The parameter max_age is a number of seconds, 0 or more.")
 	}
 	return nil
@@ -239,11 +254,14 @@ func checkMaxAge(q *authorization) *protocolError {
 // checkResource lets tokens name only audiences on the application's list (RFC 8707 §2).
 func checkResource(q *authorization) *protocolError {
 	for _, resource := range q.form["resource"] {
+		if resource == "" {
+			continue
+		}
 		if !slices.Contains(q.client.Audiences, resource) {
 			return refuse(codeInvalidTarget, "A requested resource is unknown or not allowed for this client.")
 		}
+		q.resources = append(q.resources, resource)
 	}
-	q.resources = q.form["resource"]
 	if len(q.resources) == 0 {
 		q.resources = q.client.Audiences
 	}

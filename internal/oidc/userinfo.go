@@ -40,9 +40,14 @@ func (p *Provider) userinfo(c *echo.Context) error {
 	if err != nil {
 		return p.refuseBearer(c, err)
 	}
-	if cl, err := p.Clients.ByClientID(ctx, r, claims.ClientID); err == nil {
-		p.allowOrigin(c, cl)
+	cl, err := p.Clients.ByClientID(ctx, r, claims.ClientID)
+	switch {
+	case errors.Is(err, realm.ErrUnknown), err == nil && !cl.Enabled:
+		return p.refuseBearer(c, refuse(codeInvalidToken, "The client of the access token is gone or switched off."))
+	case err != nil:
+		return p.refuseBearer(c, err)
 	}
+	p.allowOrigin(c, cl)
 	if !slices.Contains(strings.Fields(claims.Scope), "openid") {
 		return p.refuseBearer(c, refuse(codeInsufficientScope, "The access token lacks the scope openid."))
 	}
