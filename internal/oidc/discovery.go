@@ -28,6 +28,8 @@ type metadata struct {
 	ACRValuesSupported                         []string `json:"acr_values_supported"`
 	SubjectTypesSupported                      []string `json:"subject_types_supported"`
 	IDTokenSigningAlgValuesSupported           []string `json:"id_token_signing_alg_values_supported"`
+	UserinfoSigningAlgValuesSupported          []string `json:"userinfo_signing_alg_values_supported"`
+	PromptValuesSupported                      []string `json:"prompt_values_supported"`
 	TokenEndpointAuthMethodsSupported          []string `json:"token_endpoint_auth_methods_supported"`
 	DisplayValuesSupported                     []string `json:"display_values_supported"`
 	ClaimTypesSupported                        []string `json:"claim_types_supported"`
@@ -45,16 +47,17 @@ func (p *Provider) metadata(r realm.Realm) metadata {
 		Issuer:                r.Issuer,
 		AuthorizationEndpoint: r.Issuer + "/authorize", TokenEndpoint: r.Issuer + "/token",
 		UserinfoEndpoint: r.Issuer + "/userinfo", JWKSURI: r.Issuer + "/jwks", EndSessionEndpoint: r.Issuer + "/end_session",
-		ScopesSupported:        []string{"openid", "profile", "email", "address"},
+		ScopesSupported:        []string{"openid", "profile", "email", "address", "phone", "offline_access"},
 		ResponseTypesSupported: []string{"code"}, ResponseModesSupported: []string{modeQuery, modeFormPost},
-		GrantTypesSupported: []string{"authorization_code"}, ACRValuesSupported: []string{"1"}, SubjectTypesSupported: []string{"public"},
-		IDTokenSigningAlgValuesSupported:  []string{"ES256"},
+		GrantTypesSupported: []string{grantCode, grantRefresh}, ACRValuesSupported: []string{"1"}, SubjectTypesSupported: []string{"public"},
+		IDTokenSigningAlgValuesSupported: realm.SigningAlgs(), UserinfoSigningAlgValuesSupported: realm.SigningAlgs(),
+		PromptValuesSupported:             []string{"none", "login", "consent", "select_account"},
 		TokenEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post", "none"},
 		DisplayValuesSupported:            []string{"page"}, ClaimTypesSupported: []string{"normal"},
 		ClaimsSupported: []string{
 			"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid", "name", "given_name", "family_name",
 			"middle_name", "nickname", "preferred_username", "profile", "picture", "website", "gender", "birthdate", "zoneinfo", "locale",
-			"updated_at", "email", "email_verified", "address",
+			"updated_at", "email", "email_verified", "phone_number", "phone_number_verified", "address",
 		},
 		UILocalesSupported:            p.Locales,
 		CodeChallengeMethodsSupported: []string{"S256"}, AuthorizationResponseIssParameterSupported: true,

@@ -48,6 +48,7 @@ type idClaims struct {
 	AMR             []string `json:"amr,omitempty"`
 	AccessTokenHash string   `json:"at_hash,omitempty"`
 	SessionID       string   `json:"sid"`
+	*personClaims
 }
 
 // audience is a list that is written as a single string when it has one member (RFC 7519 §4.1.3).
@@ -172,10 +173,14 @@ func (idTokenStrategy) GenerateIDToken(ctx context.Context, lifespan time.Durati
 	if s.Refreshed {
 		nonce = "" // it belongs to the authorization request (OpenID Connect Core §12.2)
 	}
+	var person *personClaims
+	if u.WithClaims {
+		person = claimsFor(g.Person, r.GetGrantedScopes())
+	}
 	claims, err := json.Marshal(idClaims{
 		Issuer: u.Realm.Issuer, Subject: g.Subject, Audience: audience{r.GetClient().GetID()},
 		Expires: u.Now.Add(lifespan).Unix(), IssuedAt: u.Now.Unix(), AuthTime: g.AuthTime.Unix(), Nonce: nonce,
-		ACR: g.ACR, AMR: g.AMR, AccessTokenHash: s.IDTokenClaims().AccessTokenHash, SessionID: g.SessionID.String(),
+		ACR: g.ACR, AMR: g.AMR, AccessTokenHash: s.IDTokenClaims().AccessTokenHash, SessionID: g.SessionID.String(), personClaims: person,
 	})
 	if err != nil {
 		return "", fmt.Errorf("encode ID token claims: %w", err)

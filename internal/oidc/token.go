@@ -65,6 +65,7 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 		return nil, refusal
 	}
 	ctx, u := p.begin(event.By(ctx, event.Client, cl.ClientID), r)
+	u.WithClaims = cl.ClaimsInIDToken
 	if err := p.chooseKeys(ctx, u, cl); err != nil {
 		return nil, err
 	}
@@ -155,7 +156,7 @@ func (p *Provider) commit(ctx context.Context, u *store.Unit, refresh bool) erro
 	if !errors.Is(err, grant.ErrLost) {
 		return err
 	}
-	again, rerr := grant.ByID(ctx, r, g.ID, u.Now)
+	again, rerr := grant.ByID(ctx, r, g.ID, false, u.Now)
 	if rerr != nil {
 		return rerr
 	}

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v5"
 
+	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/grant"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
@@ -16,14 +18,21 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
 
-// userinfoClaims are the standard claims (OpenID Connect Core §5.1), those that the granted scopes ask for.
-type userinfoClaims struct {
-	Subject string `json:"sub"`
+// personClaims are the standard claims (OpenID Connect Core §5.1), those that the granted scopes ask for.
+type personClaims struct {
 	user.Claims
 	PreferredUsername string `json:"preferred_username,omitempty"`
 	Email             string `json:"email,omitempty"`
 	EmailVerified     *bool  `json:"email_verified,omitempty"`
 	UpdatedAt         int64  `json:"updated_at,omitempty"`
+}
+
+// userinfoClaims are the answer of the UserInfo endpoint; iss and aud stand in signed ones only (§5.3.2).
+type userinfoClaims struct {
+	Subject  string   `json:"sub"`
+	Issuer   string   `json:"iss,omitempty"`
+	Audience audience `json:"aud,omitempty"`
+	*personClaims
 }
 
 // userinfo is the UserInfo endpoint (OpenID Connect Core §5.3).
@@ -62,19 +71,45 @@ func (p *Provider) userinfo(c *echo.Context) error {
 	if err != nil {
 		return p.refuseBearer(c, err)
 	}
-	return c.JSON(http.StatusOK, claimsFor(person, strings.Fields(claims.Scope)))
+	answer := userinfoClaims{Subject: person.Subject, personClaims: claimsFor(person, strings.Fields(claims.Scope))}
+	if cl.UserinfoSignedResponseAlg == "" {
+		return c.JSON(http.StatusOK, answer)
+	}
+	answer.Issuer, answer.Audience = r.Issuer, audience{cl.ClientID}
+	return p.signedUserinfo(c, r, cl, answer)
+}
+
+// signedUserinfo answers with a JWT, for clients that are registered so (OpenID Connect Core §5.3.2).
+func (p *Provider) signedUserinfo(c *echo.Context, r realm.Realm, cl client.Client, answer userinfoClaims) error {
+	key, err := p.Keys.Signer(c.Request().Context(), r, cl.UserinfoSignedResponseAlg)
+	if err != nil {
+		return p.refuseBearer(c, err)
+	}
+	body, err := json.Marshal(answer)
+	if err != nil {
+		return p.refuseBearer(c, err)
+	}
+	jwt, err := key.SignIDToken(body)
+	if err != nil {
+		return p.refuseBearer(c, err)
+	}
+	return c.Blob(http.StatusOK, "application/jwt", []byte(jwt))
 }
 
 // claimsFor are the claims of a person that scopes give access to (OpenID Connect Core §5.4).
-func claimsFor(p grant.Person, scopes []string) userinfoClaims {
-	out := userinfoClaims{Subject: p.Subject}
+func claimsFor(p grant.Person, scopes []string) *personClaims {
+	out := &personClaims{}
 	if slices.Contains(scopes, "profile") {
 		out.Claims = p.Claims
-		out.Address = nil
+		out.Address, out.PhoneNumber, out.PhoneNumberVerified = nil, "", nil
 		out.PreferredUsername, out.UpdatedAt = p.Username, p.UpdatedAt.Unix()
 	}
 	if slices.Contains(scopes, "address") {
 		out.Address = p.Claims.Address
+	}
+	if slices.Contains(scopes, "phone") && p.Claims.PhoneNumber != "" {
+		verified := p.Claims.PhoneNumberVerified != nil && *p.Claims.PhoneNumberVerified
+		out.PhoneNumber, out.PhoneNumberVerified = p.Claims.PhoneNumber, &verified
 	}
 	if slices.Contains(scopes, "email") && p.Email != "" {
 		out.Email, out.EmailVerified = p.Email, &p.EmailVerified

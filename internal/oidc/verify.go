@@ -53,7 +53,7 @@ func (p *Provider) verifyHint(ctx context.Context, r realm.Realm, hint string) (
 		return idClaims{}, err
 	}
 	var claims idClaims
-	if err := json.Unmarshal(payload, &claims); err != nil || claims.Issuer != r.Issuer || len(claims.Audience) == 0 {
+	if err := json.Unmarshal(payload, &claims); err != nil || claims.Issuer != r.Issuer || len(claims.Audience) == 0 || claims.SessionID == "" {
 		return idClaims{}, refuse(codeInvalidRequest, "The id_token_hint is not an ID token of this issuer.").because(fmt.Errorf("claims: %w", err))
 	}
 	return claims, nil

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
 
@@ -231,19 +232,22 @@ func (s *Store) ByCanonical(ctx context.Context, tx realm.Tx, canonical string) 
 
 // Claims are the standard claims of OpenID Connect Core §5.1 that no identifier carries.
 type Claims struct {
-	Name       string   `json:"name,omitempty" yaml:"name,omitempty"`
-	GivenName  string   `json:"given_name,omitempty" yaml:"given_name,omitempty"`
-	FamilyName string   `json:"family_name,omitempty" yaml:"family_name,omitempty"`
-	MiddleName string   `json:"middle_name,omitempty" yaml:"middle_name,omitempty"`
-	Nickname   string   `json:"nickname,omitempty" yaml:"nickname,omitempty"`
-	Profile    string   `json:"profile,omitempty" yaml:"profile,omitempty"`
-	Picture    string   `json:"picture,omitempty" yaml:"picture,omitempty"`
-	Website    string   `json:"website,omitempty" yaml:"website,omitempty"`
-	Gender     string   `json:"gender,omitempty" yaml:"gender,omitempty"`
-	Birthdate  string   `json:"birthdate,omitempty" yaml:"birthdate,omitempty"`
-	Zoneinfo   string   `json:"zoneinfo,omitempty" yaml:"zoneinfo,omitempty"`
-	Locale     string   `json:"locale,omitempty" yaml:"locale,omitempty"`
-	Address    *Address `json:"address,omitempty" yaml:"address,omitempty"`
+	Name       string `json:"name,omitempty" yaml:"name,omitempty"`
+	GivenName  string `json:"given_name,omitempty" yaml:"given_name,omitempty"`
+	FamilyName string `json:"family_name,omitempty" yaml:"family_name,omitempty"`
+	MiddleName string `json:"middle_name,omitempty" yaml:"middle_name,omitempty"`
+	Nickname   string `json:"nickname,omitempty" yaml:"nickname,omitempty"`
+	Profile    string `json:"profile,omitempty" yaml:"profile,omitempty"`
+	Picture    string `json:"picture,omitempty" yaml:"picture,omitempty"`
+	Website    string `json:"website,omitempty" yaml:"website,omitempty"`
+	Gender     string `json:"gender,omitempty" yaml:"gender,omitempty"`
+	Birthdate  string `json:"birthdate,omitempty" yaml:"birthdate,omitempty"`
+	Zoneinfo   string `json:"zoneinfo,omitempty" yaml:"zoneinfo,omitempty"`
+	Locale     string `json:"locale,omitempty" yaml:"locale,omitempty"`
+	// PhoneNumber is written as E.164 has it: +55 11 91234-5678 without the spaces and the hyphen.
+	PhoneNumber         string   `json:"phone_number,omitempty" yaml:"phone_number,omitempty"`
+	PhoneNumberVerified *bool    `json:"phone_number_verified,omitempty" yaml:"phone_number_verified,omitempty"`
+	Address             *Address `json:"address,omitempty" yaml:"address,omitempty"`
 }
 
 // Address is the address claim (OpenID Connect Core §5.1.1).
@@ -257,6 +261,8 @@ type Address struct {
 }
 
 const maxClaim = 1000
+
+var phonePattern = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
 // Check returns what is wrong with the claims, one sentence each.
 func (c Claims) Check() []string {
@@ -273,6 +279,9 @@ func (c Claims) Check() []string {
 		if s, ok := v.(string); ok && (len(s) > maxClaim || strings.ContainsRune(s, 0)) {
 			wrong = append(wrong, fmt.Sprintf("claim %s: at most %d bytes, without NUL", name, maxClaim))
 		}
+	}
+	if c.PhoneNumber != "" && !phonePattern.MatchString(c.PhoneNumber) {
+		wrong = append(wrong, "claim phone_number: write + and 7 to 15 digits, as E.164 has it")
 	}
 	if c.Birthdate != "" {
 		if err := checkBirthdate(c.Birthdate); err != nil {
