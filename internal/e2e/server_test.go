@@ -37,6 +37,7 @@ name: Realm ` + slug + `
 applications:
   - client_id: web
     name: Web shop
+    consent: never
     secrets: [` + webSecret + `]
     redirect_uris: ["` + callback + `", "https://shop.example/callback?x=1"]
     post_logout_redirect_uris: ["http://127.0.0.1:9/bye"]
@@ -45,12 +46,14 @@ applications:
     audiences: []
   - client_id: other
     name: Other shop
+    consent: never
     token_endpoint_auth_method: client_secret_post
     secrets: [` + otherSecret + `]
     redirect_uris: ["` + callback + `"]
     pkce: optional
   - client_id: native
     name: Native app
+    consent: never
     application_type: native
     redirect_uris: ["http://127.0.0.1/cb", "com.example.app:/cb"]
   - client_id: keeper
