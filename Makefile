@@ -28,6 +28,7 @@ test: deps bin/gatehouse ## run every test against a throw-away PostgreSQL
 
 check: lint ## check style, formatting, generated code and modules: what CI asks beside the tests
 	$(SQLC) diff
+	cd internal/tools && $(GO) run ./eventschema -check ../..
 	$(GO) vet ./...
 	$(GO) mod tidy -diff
 	cd internal/tools && $(GO) mod tidy -diff
@@ -35,8 +36,9 @@ check: lint ## check style, formatting, generated code and modules: what CI asks
 lint: $(LINT) ## run the linters alone
 	$(LINT) run ./...
 
-gen: ## generate code from sql/ again
+gen: ## generate again: code from sql/, schemas from the events
 	$(SQLC) generate
+	cd internal/tools && $(GO) run ./eventschema ../..
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
