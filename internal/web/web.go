@@ -96,6 +96,8 @@ func (w *Web) Echo() *echo.Echo {
 		HTTPErrorHandler: w.Error,
 		IPExtractor:      w.extractAddress,
 		SchemeExtractor:  w.scheme,
+		// What groups would answer for addresses without a route hides from the router that a method is wrong.
+		NoGroupAutoRegister404Routes: true,
 		Router: echo.NewRouter(echo.RouterConfig{
 			MethodNotAllowedHandler: refuseMethod,
 			OptionsMethodHandler:    refuseMethod,
