@@ -132,7 +132,7 @@ func (s Storage) GetAuthorizeCodeSession(ctx context.Context, code string, _ fos
 	u.Grant = &g
 	issuedTo, err := s.GetClient(ctx, g.ClientID)
 	if err != nil {
-		return nil, fosite.ErrNotFound
+		return nil, err
 	}
 	u.request = u.asRequest(g, issuedTo)
 	switch {
