@@ -73,6 +73,7 @@ type System struct {
 	catalogue *i18n.Catalogue
 	failures  *limit.Failures
 	seen      *session.Seen
+	changes   *realm.Changes
 	readers   []event.Reader
 	now       func() time.Time
 	log       *slog.Logger
@@ -142,6 +143,10 @@ func flags(c config.Config) realm.Flags {
 
 func (s *System) make(p Process, o Options) (err error) {
 	s.Clients, s.Users, s.Keys = client.NewStore(s.now), user.NewStore(s.now, rand.Reader), keyset.NewStore(s.now, rand.Reader)
+	s.changes = &realm.Changes{DB: s.DB, Tables: map[string][]realm.Watched{
+		"realms": s.Realms.Watched(), "realm_hosts": s.Realms.Watched(),
+		"clients": s.Clients.Watched(), "client_secrets": s.Clients.Watched(), "keys": s.Keys.Watched(),
+	}}
 	s.failures = limit.NewFailures(limit.NewMemory(s.now, 0), limit.DefaultPolicies())
 	s.seen = session.NewSeen()
 	if s.Hasher, err = password.New(password.Options{MemoryBudget: int64(p.Config.PasswordMemory), Rand: rand.Reader}); err != nil {
@@ -153,6 +158,15 @@ func (s *System) make(p Process, o Options) (err error) {
 	if s.Registry, err = telemetry.NewRegistry(p.Version, p.Commit); err != nil {
 		return fmt.Errorf("make the metrics registry: %w", err)
 	}
+	s.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gatehouse_cache_listening",
+		Help: "1 while this process hears of changes in the database; while it is 0 cached entries live half a second.",
+	}, func() float64 {
+		if s.changes.Listening() {
+			return 1
+		}
+		return 0
+	}))
 	s.Applier = realmfile.New(realmfile.Options{
 		Realms: s.Realms, Clients: s.Clients, Users: s.Users, Keys: s.Keys, Hasher: s.Hasher, Catalogue: s.catalogue,
 		Now: s.now, Random: rand.Reader,
@@ -203,6 +217,7 @@ func (s *System) makeHandler(p Process, o Options) error {
 func (s *System) Work(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.seen.Run(ctx, s.log) })
+	wg.Go(func() { s.changes.Run(ctx) })
 	for _, r := range s.readers {
 		wg.Go(func() { r.Run(ctx) })
 	}

@@ -18,6 +18,8 @@ type Client struct {
 	// SecretHashes are SHA-256 hashes of the live secrets, the newest first.
 	SecretHashes [][]byte
 	CreatedAt    time.Time
+	// secretsUntil is when the first of the secrets ends.
+	secretsUntil time.Time
 }
 
 // Settings are what an administrator decides about a client. The tags are the names in the realm file.

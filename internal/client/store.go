@@ -30,14 +30,24 @@ func NewStore(now func() time.Time) *Store {
 	return &Store{now: now, cache: realm.NewCache[Client](now), origins: realm.NewCache[bool](now)}
 }
 
-// ByClientID returns the client, enabled or not; realm.ErrUnknown when the realm has none of that client_id. What no
-// client_id can be is unknown without asking: it comes from strangers and need not even be text.
+// ByClientID returns the client, enabled or not; realm.ErrUnknown when the realm has none of that client_id.
 func (s *Store) ByClientID(ctx context.Context, r realm.Realm, clientID string) (Client, error) {
-	if CheckID(clientID) != "" {
-		return Client{}, fmt.Errorf("client: %w", realm.ErrUnknown)
+	key := r.CacheKey("client", clientID)
+	c, err := s.cached(ctx, r, key, clientID)
+	if err == nil && !s.now().Before(c.secretsUntil) {
+		s.cache.Drop(key) // one of its secrets has ended since it was read
+		return s.cached(ctx, r, key, clientID)
 	}
-	return s.cache.Get(ctx, r.CacheKey("client", clientID), func(ctx context.Context) (Client, error) {
-		row, err := db.New().ClientByClientID(ctx, r, db.ClientByClientIDParams{ClientID: clientID, Now: ptr(s.now())})
+	return c, err
+}
+
+// never stands for the end of what does not end.
+func never() time.Time { return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }
+
+func (s *Store) cached(ctx context.Context, r realm.Realm, key, clientID string) (Client, error) {
+	return s.cache.Get(ctx, key, func(ctx context.Context) (Client, error) {
+		now := s.now()
+		row, err := db.New().ClientByClientID(ctx, r, db.ClientByClientIDParams{ClientID: clientID, Now: &now, Never: never()})
 		if postgres.NoRows(err) {
 			return Client{}, fmt.Errorf("client: %w", realm.ErrUnknown)
 		}
@@ -45,10 +55,13 @@ func (s *Store) ByClientID(ctx context.Context, r realm.Realm, clientID string) 
 			return Client{}, fmt.Errorf("read a client: %w", err)
 		}
 		c := fromRow(row.Client)
-		c.SecretHashes = row.Secrets
+		c.SecretHashes, c.secretsUntil = row.Secrets, row.SecretsUntil
 		return c, nil
 	})
 }
+
+// Watched are the store's caches, which hold of the tables clients and client_secrets.
+func (s *Store) Watched() []realm.Watched { return []realm.Watched{s.cache, s.origins} }
 
 // OriginKnown tells whether any enabled client of the realm lists that origin.
 func (s *Store) OriginKnown(ctx context.Context, r realm.Realm, origin string) (bool, error) {
@@ -63,8 +76,6 @@ func (s *Store) OriginKnown(ctx context.Context, r realm.Realm, origin string) (
 		return known, nil
 	})
 }
-
-func ptr[T any](v T) *T { return &v }
 
 func fromRow(row db.Client) Client {
 	return Client{

@@ -26,6 +26,9 @@ func NewStore(now func() time.Time, random io.Reader) *Store {
 	return &Store{now: now, random: random, cache: realm.NewCache[*Ring](now)}
 }
 
+// Watched are the store's caches, which hold of the table keys.
+func (s *Store) Watched() []realm.Watched { return []realm.Watched{s.cache} }
+
 // Ring returns the realm's keys.
 func (s *Store) Ring(ctx context.Context, r realm.Realm) (*Ring, error) {
 	return s.cache.Get(ctx, r.CacheKey("keys"), func(ctx context.Context) (*Ring, error) {

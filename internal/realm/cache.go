@@ -3,16 +3,20 @@ package realm
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"golang.org/x/sync/singleflight"
 )
 
-// How long a cached entry is believed. Without invalidation from the database half a second bounds how late a
-// process obeys a change; what was not found is remembered longer, so that guessing costs the database little.
+// How long a cached entry is believed. While the process hears of changes (Changes), the bound only limits what a bug
+// could cost; without, half a second bounds how late it obeys. What was not found is remembered in both cases, so that
+// guessing costs the database little.
 const (
-	cacheTTL    = 500 * time.Millisecond
+	heardTTL    = 10 * time.Minute
+	deafTTL     = 500 * time.Millisecond
 	negativeTTL = 10 * time.Second
 	cacheBound  = 10_000
 )
@@ -21,13 +25,16 @@ const (
 // what should be remembered as missing.
 var ErrUnknown = errors.New("unknown")
 
-// Cache keeps values by a key that names the realm. It is bounded, asks once for many waiting callers, and
-// remembers what is missing.
+// Cache keeps values by a key that names the realm (Facts.CacheKey). It is bounded, asks once for many waiting
+// callers, and remembers what is missing.
 type Cache[V any] struct {
 	now     func() time.Time
 	group   singleflight.Group
 	mu      sync.RWMutex
 	entries map[string]cached[V]
+	// epoch counts what was dropped, so that a value that was read before is not kept after.
+	epoch int64
+	heard bool
 }
 
 type cached[V any] struct {
@@ -36,7 +43,7 @@ type cached[V any] struct {
 	until time.Time
 }
 
-// NewCache makes an empty cache.
+// NewCache makes an empty cache that does not hear of changes yet.
 func NewCache[V any](now func() time.Time) *Cache[V] {
 	return &Cache[V]{now: now, entries: map[string]cached[V]{}}
 }
@@ -45,6 +52,7 @@ func NewCache[V any](now func() time.Time) *Cache[V] {
 func (c *Cache[V]) Get(ctx context.Context, key string, load func(ctx context.Context) (V, error)) (V, error) {
 	c.mu.RLock()
 	e, ok := c.entries[key]
+	epoch := c.epoch
 	c.mu.RUnlock()
 	if ok && c.now().Before(e.until) {
 		return e.value, e.err
@@ -55,7 +63,7 @@ func (c *Cache[V]) Get(ctx context.Context, key string, load func(ctx context.Co
 		defer cancel()
 		v, err := load(ctx)
 		if err == nil || errors.Is(err, ErrUnknown) {
-			c.put(key, v, err)
+			c.put(key, v, err, epoch)
 		}
 		return v, err
 	})
@@ -69,14 +77,20 @@ func (c *Cache[V]) Get(ctx context.Context, key string, load func(ctx context.Co
 	}
 }
 
-func (c *Cache[V]) put(key string, v V, err error) {
-	ttl := cacheTTL
-	if err != nil {
-		ttl = negativeTTL
-	}
+func (c *Cache[V]) put(key string, v V, err error, epoch int64) {
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if epoch != c.epoch {
+		return
+	}
+	ttl := deafTTL
+	switch {
+	case err != nil:
+		ttl = negativeTTL
+	case c.heard:
+		ttl = heardTTL
+	}
 	if len(c.entries) >= cacheBound {
 		for k, e := range c.entries {
 			if !now.Before(e.until) {
@@ -94,7 +108,29 @@ func (c *Cache[V]) put(key string, v V, err error) {
 func (c *Cache[V]) Drop(key string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.epoch++
 	delete(c.entries, key)
+}
+
+// DropRealm implements Watched.
+func (c *Cache[V]) DropRealm(id uuid.UUID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.epoch++
+	for k := range c.entries {
+		if strings.HasPrefix(k, id.String()) {
+			delete(c.entries, k)
+		}
+	}
+}
+
+// Hear implements Watched: everything is forgotten when the hearing starts or ends.
+func (c *Cache[V]) Hear(heard bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.epoch++
+	c.heard = heard
+	clear(c.entries)
 }
 
 // CacheKey names a cached thing of the realm.

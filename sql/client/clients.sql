@@ -1,6 +1,7 @@
 -- name: ClientByClientID :one
--- ClientByID reads a client and its live secrets.
+-- ClientByClientID reads a client, its live secrets and when the first of them ends.
 SELECT sqlc.embed(c),
+  coalesce((SELECT min(s.expires_at) FROM client_secrets s WHERE s.client = c.id AND s.expires_at > @now), @never)::timestamptz AS secrets_until,
   ARRAY(SELECT s.hash FROM client_secrets s WHERE s.client = c.id AND (s.expires_at IS NULL OR s.expires_at > @now) ORDER BY s.created_at DESC)::bytea[] AS secrets
 FROM clients c WHERE c.client_id = @client_id;
 

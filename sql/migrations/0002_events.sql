@@ -97,5 +97,23 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 
+-- announce tells listening processes that a realm's rows of a table changed, when the change commits, so that their
+-- caches forget them (realm.Changes). Hanging on the table, it cannot be forgotten.
+-- +goose StatementBegin
+CREATE FUNCTION announce_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM pg_notify('gatehouse_changes', current_realm() || ' ' || TG_TABLE_NAME);
+  RETURN NULL;
+END $$;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE PROCEDURE announce(target regclass) LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format('CREATE TRIGGER announced AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH STATEMENT EXECUTE FUNCTION announce_change()', target);
+END $$;
+-- +goose StatementEnd
+
+CALL announce('realms');
+CALL announce('realm_hosts');
 CALL audit('realms');
 CALL audit('realm_hosts');

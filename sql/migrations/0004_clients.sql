@@ -34,6 +34,7 @@ CREATE TABLE clients (
 );
 CALL isolate('clients', 'SELECT, INSERT, UPDATE, DELETE');
 CALL audit('clients');
+CALL announce('clients');
 
 CREATE TABLE client_secrets (
   realm_id uuid NOT NULL DEFAULT current_realm(),
@@ -49,3 +50,4 @@ CREATE TABLE client_secrets (
 );
 CALL isolate('client_secrets', 'SELECT, INSERT, DELETE');
 CALL audit('client_secrets');
+CALL announce('client_secrets');

@@ -14,3 +14,4 @@ CREATE TABLE keys (
 CREATE UNIQUE INDEX keys_active ON keys (realm_id, alg) WHERE state = 'active';
 CALL isolate('keys', 'SELECT, INSERT, UPDATE');
 CALL audit('keys');
+CALL announce('keys');

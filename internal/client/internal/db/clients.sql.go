@@ -14,23 +14,26 @@ import (
 
 const clientByClientID = `-- name: ClientByClientID :one
 SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.start_url, c.created_at, c.updated_at,
+  coalesce((SELECT min(s.expires_at) FROM client_secrets s WHERE s.client = c.id AND s.expires_at > $1), $2)::timestamptz AS secrets_until,
   ARRAY(SELECT s.hash FROM client_secrets s WHERE s.client = c.id AND (s.expires_at IS NULL OR s.expires_at > $1) ORDER BY s.created_at DESC)::bytea[] AS secrets
-FROM clients c WHERE c.client_id = $2
+FROM clients c WHERE c.client_id = $3
 `
 
 type ClientByClientIDParams struct {
 	Now      *time.Time
+	Never    time.Time
 	ClientID string
 }
 
 type ClientByClientIDRow struct {
-	Client  Client
-	Secrets [][]byte
+	Client       Client
+	SecretsUntil time.Time
+	Secrets      [][]byte
 }
 
-// ClientByID reads a client and its live secrets.
+// ClientByClientID reads a client, its live secrets and when the first of them ends.
 func (q *Queries) ClientByClientID(ctx context.Context, db DBTX, arg ClientByClientIDParams) (ClientByClientIDRow, error) {
-	row := db.QueryRow(ctx, clientByClientID, arg.Now, arg.ClientID)
+	row := db.QueryRow(ctx, clientByClientID, arg.Now, arg.Never, arg.ClientID)
 	var i ClientByClientIDRow
 	err := row.Scan(
 		&i.Client.RealmID,
@@ -55,6 +58,7 @@ func (q *Queries) ClientByClientID(ctx context.Context, db DBTX, arg ClientByCli
 		&i.Client.StartUrl,
 		&i.Client.CreatedAt,
 		&i.Client.UpdatedAt,
+		&i.SecretsUntil,
 		&i.Secrets,
 	)
 	return i, err
