@@ -81,11 +81,27 @@ func (r Reader) Run(ctx context.Context) {
 
 // Step handles one batch and returns how many events it held; 0 also when another process is at work.
 func (r Reader) Step(ctx context.Context) (int, error) {
-	q, name, n := db.New(), r.Consumer.Name(), 0
-	err := r.DB.GlobalTx(ctx, func(tx *postgres.GlobalTx) error {
-		if err := q.EnsureCursor(ctx, tx, db.EnsureCursorParams{Consumer: name, Now: r.Now()}); err != nil {
-			return fmt.Errorf("make the cursor of %s: %w", name, err)
-		}
+	n, locked, err := r.step(ctx)
+	if err != nil || locked {
+		return n, err
+	}
+	// The cursor is made by a transaction of its own: made by the one that handles the batch, it would keep other
+	// processes waiting for that.
+	name := r.Consumer.Name()
+	err = r.DB.GlobalTx(ctx, func(tx *postgres.GlobalTx) error {
+		return db.New().EnsureCursor(ctx, tx, db.EnsureCursorParams{Consumer: name, Now: r.Now()})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("make the cursor of %s: %w", name, err)
+	}
+	n, _, err = r.step(ctx)
+	return n, err
+}
+
+// step is Step; it also tells whether it could lock the cursor, which another process may hold or nobody have made.
+func (r Reader) step(ctx context.Context) (n int, locked bool, err error) {
+	q, name := db.New(), r.Consumer.Name()
+	err = r.DB.GlobalTx(ctx, func(tx *postgres.GlobalTx) error {
 		at, err := q.LockCursor(ctx, tx, name)
 		if postgres.NoRows(err) {
 			return nil
@@ -93,6 +109,7 @@ func (r Reader) Step(ctx context.Context) (int, error) {
 		if err != nil {
 			return fmt.Errorf("lock the cursor of %s: %w", name, err)
 		}
+		locked = true
 		most := r.Batch
 		if most == 0 {
 			most = 500
@@ -108,7 +125,7 @@ func (r Reader) Step(ctx context.Context) (int, error) {
 		last := rows[n-1]
 		return q.MoveCursor(ctx, tx, db.MoveCursorParams{Consumer: name, Xact: last.Xact, Seq: last.Seq, Now: r.Now()})
 	})
-	return n, err
+	return n, locked, err
 }
 
 // handle groups a batch by realm, the realms in the order of their first event.
