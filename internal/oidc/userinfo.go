@@ -128,6 +128,9 @@ func bearerToken(c *echo.Context) (string, *protocolError) {
 		if err != nil {
 			return "", refuse(codeInvalidRequest, "The body is not a form.").because(err)
 		}
+		if name := repeated(form); name != "" {
+			return "", refuse(codeInvalidRequest, "The parameter "+printable(name)+" is given more than once.")
+		}
 		fromForm = form.Get("access_token")
 	}
 	switch {
