@@ -40,8 +40,11 @@ gen: ## generate again: code from sql/, schemas from the events
 	$(SQLC) generate
 	cd internal/tools && $(GO) run ./eventschema ../..
 
-bench: ## run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+# PROFILE=refresh profiles the server in one operation instead; BENCH passes flags on (BENCH=-h lists them).
+bench: ## measure what each operation costs, beside the floor of this machine
+	@internal/tools/deps.sh postgresql
+	@$(GO) build -buildvcs=false -o bin/bench ./internal/bench
+	@bin/bench $(if $(PROFILE),-profile $(PROFILE)) $(BENCH)
 
 deps: ## install what is missing: PostgreSQL, and for the tests Redis and Chromium
 	@internal/tools/deps.sh postgresql redis chromium

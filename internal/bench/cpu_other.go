@@ -1,0 +1,10 @@
+//go:build !unix
+
+package main
+
+import (
+	"errors"
+	"time"
+)
+
+func cpuTime() (time.Duration, error) { return 0, errors.ErrUnsupported }
