@@ -38,6 +38,7 @@ var appPrivileges = map[string]string{
 	"event_personal":   "DELETE INSERT SELECT", // erased, never changed
 	"client_secrets":   "DELETE INSERT SELECT",
 	"keys":             "INSERT SELECT UPDATE", // revoked, never deleted
+	"revoked_tokens":   "DELETE INSERT SELECT", // a revocation is never taken back, only cleaned away when it means nothing any more
 	"consumer_cursors": "",
 	"goose_db_version": "",
 }
