@@ -73,6 +73,11 @@ func (b *bundle) byCode(t *testing.T, r realm.Realm, code grant.Code) (grant.Gra
 	return grant.ByCode(t.Context(), r, code, false, b.Clock.Now())
 }
 
+func (b *bundle) person(t *testing.T, g grant.Grant) (grant.Person, error) {
+	t.Helper()
+	return grant.PersonOf(t.Context(), b.realm, g.ID, "a token id", b.Clock.Now())
+}
+
 func (b *bundle) read(t *testing.T, code grant.Code) grant.Grant {
 	t.Helper()
 	g, err := b.byCode(t, b.realm, code)
@@ -249,7 +254,7 @@ func TestRevoke(t *testing.T) {
 	code := b.issue(t)
 	g := b.read(t, code)
 	require.NoError(t, b.exchange(t, g))
-	person, err := grant.PersonOf(t.Context(), b.realm, g.ID, b.Clock.Now())
+	person, err := b.person(t, g)
 	require.NoError(t, err)
 	require.Equal(t, b.ann.Subject, person.Subject)
 	require.Equal(t, "Ann@example.org", person.Email)
@@ -264,7 +269,7 @@ func TestRevoke(t *testing.T) {
 		require.NoError(t, group.Wait())
 		require.True(t, b.read(t, code).Revoked)
 		require.Equal(t, []string{"grant.exchanged", "grant.revoked code_reuse"}, b.events(t))
-		_, err := grant.PersonOf(t.Context(), b.realm, g.ID, b.Clock.Now())
+		_, err := b.person(t, g)
 		require.ErrorIs(t, err, realm.ErrUnknown)
 	})
 	t.Run("reaches nothing in another realm", func(t *testing.T) {
@@ -290,10 +295,10 @@ func TestRevoke(t *testing.T) {
 	})
 	t.Run("a person whose time is over is no longer read", func(t *testing.T) {
 		g := b.read(t, b.issue(t))
-		_, err := grant.PersonOf(t.Context(), b.realm, g.ID, b.Clock.Now())
+		_, err := b.person(t, g)
 		require.NoError(t, err)
 		b.Clock.Advance(12 * time.Hour)
-		_, err = grant.PersonOf(t.Context(), b.realm, g.ID, b.Clock.Now())
+		_, err = b.person(t, g)
 		require.ErrorIs(t, err, realm.ErrUnknown)
 	})
 }
