@@ -17,7 +17,7 @@ func allowed(setting string) []string {
 	case "token_endpoint_auth_method":
 		return []string{"none", "client_secret_basic", "client_secret_post"}
 	case "grant_types":
-		return []string{"authorization_code", "refresh_token"}
+		return []string{"authorization_code", "refresh_token", "client_credentials"}
 	case "response_types":
 		return []string{"code"}
 	case "pkce":
@@ -55,7 +55,7 @@ func (s Settings) WithDefaults() Settings {
 		s.Consent = "once"
 	}
 	// The database tells NULL from empty; Go callers need not.
-	for _, list := range []*[]string{&s.RedirectURIs, &s.PostLogoutRedirectURIs, &s.Origins, &s.Audiences} {
+	for _, list := range []*[]string{&s.RedirectURIs, &s.PostLogoutRedirectURIs, &s.Origins, &s.Audiences, &s.Introspects} {
 		if *list == nil {
 			*list = []string{}
 		}
@@ -100,11 +100,14 @@ func (s Settings) Check() []string {
 			}
 		}
 	}
+	if s.Public() && slices.Contains(s.GrantTypes, "client_credentials") {
+		wrong = append(wrong, "grant_types has client_credentials; an application without a secret cannot act for itself")
+	}
 	if s.Public() && s.PKCE != "required" {
 		wrong = append(wrong, "pkce is optional; an application without a secret must use it")
 	}
 	wrong = append(wrong, s.checkAddresses()...)
-	for _, scope := range append(slices.Clone(s.Scopes), s.Audiences...) {
+	for _, scope := range slices.Concat(s.Scopes, s.Audiences, s.Introspects) {
 		if !scopePattern.MatchString(scope) {
 			wrong = append(wrong, fmt.Sprintf("%q is not a scope or audience: visible ASCII characters without quotes and backslashes", scope))
 		}

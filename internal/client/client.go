@@ -37,6 +37,8 @@ type Settings struct {
 	Scopes        []string `yaml:"scopes"`
 	// Audiences an access token may name; the first ones are not implied.
 	Audiences []string `yaml:"audiences"`
+	// Introspects are the audiences whose tokens the client may introspect beside its own; "*" means all.
+	Introspects []string `yaml:"introspects"`
 	// PKCE is required or optional; a public client's is always required.
 	PKCE string `yaml:"pkce"`
 	// Consent is when a person is asked whether the client may have what it asks for: never (it is the realm's own),

@@ -83,7 +83,7 @@ func fromRow(row db.Client) Client {
 		Settings: Settings{
 			ApplicationType: row.ApplicationType, TokenEndpointAuthMethod: row.TokenEndpointAuthMethod,
 			RedirectURIs: row.RedirectUris, PostLogoutRedirectURIs: row.PostLogoutRedirectUris, Origins: row.Origins,
-			GrantTypes: row.GrantTypes, ResponseTypes: row.ResponseTypes, Scopes: row.Scopes, Audiences: row.Audiences,
+			GrantTypes: row.GrantTypes, ResponseTypes: row.ResponseTypes, Scopes: row.Scopes, Audiences: row.Audiences, Introspects: row.Introspects,
 			PKCE: row.Pkce, Consent: row.Consent, IDTokenSignedResponseAlg: row.IDTokenSignedResponseAlg,
 			UserinfoSignedResponseAlg: row.UserinfoSignedResponseAlg, ClaimsInIDToken: row.ClaimsInIDToken, StartURL: row.StartUrl,
 		},
@@ -120,7 +120,7 @@ func (s *Store) Create(ctx context.Context, tx realm.Tx, clientID, name string, 
 	err = db.New().InsertClient(ctx, tx, db.InsertClientParams{
 		ID: id, ClientID: clientID, Name: name, Status: status(enabled), ApplicationType: set.ApplicationType,
 		TokenEndpointAuthMethod: set.TokenEndpointAuthMethod, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
-		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences,
+		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences, Introspects: set.Introspects,
 		Pkce: set.PKCE, Consent: set.Consent, IDTokenSignedResponseAlg: set.IDTokenSignedResponseAlg,
 		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken, StartUrl: set.StartURL, Now: now,
 	})
@@ -138,7 +138,7 @@ func (s *Store) Update(ctx context.Context, tx realm.Tx, c Client, changed []str
 	err := db.New().UpdateClient(ctx, tx, db.UpdateClientParams{
 		ID: c.ID, Name: c.Name, Status: status(c.Enabled), ApplicationType: set.ApplicationType,
 		TokenEndpointAuthMethod: set.TokenEndpointAuthMethod, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
-		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences,
+		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences, Introspects: set.Introspects,
 		Pkce: set.PKCE, Consent: set.Consent, IDTokenSignedResponseAlg: set.IDTokenSignedResponseAlg,
 		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken, StartUrl: set.StartURL, Now: now,
 	})

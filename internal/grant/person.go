@@ -26,9 +26,9 @@ type Person struct {
 }
 
 // PersonOf reads the person of a live authorization by one statement; realm.ErrUnknown when the authorization is
-// revoked or over, or the account is not active.
-func PersonOf(ctx context.Context, r postgres.Reader, id uuid.UUID, now time.Time) (Person, error) {
-	row, err := db.New().Person(ctx, r, db.PersonParams{ID: id, Now: now})
+// revoked or over, the account is not active, or the access token jti was revoked by itself.
+func PersonOf(ctx context.Context, r postgres.Reader, id uuid.UUID, jti string, now time.Time) (Person, error) {
+	row, err := db.New().Person(ctx, r, db.PersonParams{ID: id, Jti: jti, Now: now})
 	if postgres.NoRows(err) {
 		return Person{}, fmt.Errorf("authorization: %w", realm.ErrUnknown)
 	}

@@ -62,6 +62,11 @@ func (k *Key) SignAccessToken(claims []byte) (string, error) { return k.sign(k.a
 // SignIDToken makes a JWT of typ JWT of ready-made claims; signed userinfo answers are of the same kind.
 func (k *Key) SignIDToken(claims []byte) (string, error) { return k.sign(k.jwtHead, claims) }
 
+// SignTyped makes a JWT of another typ.
+func (k *Key) SignTyped(typ string, claims []byte) (string, error) {
+	return k.sign(k.head(typ), claims)
+}
+
 func (k *Key) sign(head string, claims []byte) (string, error) {
 	size := k.signer.size()
 	out := make([]byte, 0, len(head)+base64.RawURLEncoding.EncodedLen(len(claims))+1+base64.RawURLEncoding.EncodedLen(size))

@@ -21,6 +21,10 @@ type metadata struct {
 	UserinfoEndpoint                           string   `json:"userinfo_endpoint"`
 	JWKSURI                                    string   `json:"jwks_uri"`
 	EndSessionEndpoint                         string   `json:"end_session_endpoint"`
+	IntrospectionEndpoint                      string   `json:"introspection_endpoint"`
+	RevocationEndpoint                         string   `json:"revocation_endpoint"`
+	IntrospectionEndpointAuthMethodsSupported  []string `json:"introspection_endpoint_auth_methods_supported"`
+	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported"`
 	ScopesSupported                            []string `json:"scopes_supported"`
 	ResponseTypesSupported                     []string `json:"response_types_supported"`
 	ResponseModesSupported                     []string `json:"response_modes_supported"`
@@ -47,9 +51,12 @@ func (p *Provider) metadata(r realm.Realm) metadata {
 		Issuer:                r.Issuer,
 		AuthorizationEndpoint: r.Issuer + "/authorize", TokenEndpoint: r.Issuer + "/token",
 		UserinfoEndpoint: r.Issuer + "/userinfo", JWKSURI: r.Issuer + "/jwks", EndSessionEndpoint: r.Issuer + "/end_session",
-		ScopesSupported:        []string{"openid", "profile", "email", "address", "phone", "offline_access"},
-		ResponseTypesSupported: []string{"code"}, ResponseModesSupported: []string{modeQuery, modeFormPost},
-		GrantTypesSupported: []string{grantCode, grantRefresh}, ACRValuesSupported: []string{"1"}, SubjectTypesSupported: []string{"public"},
+		IntrospectionEndpoint: r.Issuer + "/introspect", RevocationEndpoint: r.Issuer + "/revoke",
+		IntrospectionEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post"},
+		RevocationEndpointAuthMethodsSupported:    []string{"client_secret_basic", "client_secret_post", "none"},
+		ScopesSupported:                           []string{"openid", "profile", "email", "address", "phone", "offline_access"},
+		ResponseTypesSupported:                    []string{"code"}, ResponseModesSupported: []string{modeQuery, modeFormPost},
+		GrantTypesSupported: []string{grantCode, grantRefresh, grantClient}, ACRValuesSupported: []string{"1"}, SubjectTypesSupported: []string{"public"},
 		IDTokenSigningAlgValuesSupported: realm.SigningAlgs(), UserinfoSigningAlgValuesSupported: realm.SigningAlgs(),
 		PromptValuesSupported:             []string{"none", "login", "consent", "select_account"},
 		TokenEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post", "none"},

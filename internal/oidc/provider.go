@@ -52,14 +52,16 @@ func New(o Options) *Provider {
 	cfg.byGrant = map[string]fosite.TokenEndpointHandlers{
 		grantCode: cfg.handlers(st, strategies,
 			compose.OAuth2AuthorizeExplicitFactory, compose.OpenIDConnectExplicitFactory, compose.OAuth2PKCEFactory),
+		grantClient:  cfg.handlers(st, strategies, compose.OAuth2ClientCredentialsGrantFactory),
 		grantRefresh: cfg.handlers(st, strategies, compose.OAuth2RefreshTokenGrantFactory, compose.OpenIDConnectRefreshFactory),
 	}
 	return &Provider{Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: newVerifiedTokens()}
 }
 
-// The grant types (RFC 6749 §4.1, §6).
+// The grant types (RFC 6749 §4.1, §4.4, §6).
 const (
 	grantCode    = "authorization_code"
+	grantClient  = "client_credentials"
 	grantRefresh = "refresh_token"
 )
 
@@ -84,6 +86,9 @@ func (p *Provider) Mount(pages, api *echo.Group) {
 	pages.Match([]string{http.MethodGet, http.MethodPost}, "/end_session", p.endSession)
 	api.POST("/token", p.token)
 	api.Match([]string{http.MethodGet, http.MethodPost}, "/userinfo", p.userinfo)
+	api.POST("/introspect", p.introspect)
+	api.POST("/revoke", p.revoke)
+	api.OPTIONS("/revoke", p.preflight)
 	api.OPTIONS("/token", p.preflight)
 	api.OPTIONS("/userinfo", p.preflight)
 	api.GET("/jwks", p.jwks)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/token/jwt"
 
@@ -92,15 +93,18 @@ func (coreStrategy) GenerateAccessToken(ctx context.Context, r fosite.Requester)
 	if err != nil {
 		return "", "", err
 	}
-	g, aud := s.Grant, audience(r.GetGrantedAudience())
+	aud := audience(r.GetGrantedAudience())
 	if len(aud) == 0 {
 		aud = audience{u.Realm.Issuer}
 	}
-	claims, err := json.Marshal(accessClaims{
-		Issuer: u.Realm.Issuer, Subject: g.Subject, Audience: aud, ClientID: r.GetClient().GetID(),
+	body := accessClaims{
+		Issuer: u.Realm.Issuer, Subject: r.GetClient().GetID(), Audience: aud, ClientID: r.GetClient().GetID(),
 		Expires: accessEnds(u).Unix(), IssuedAt: u.Now.Unix(), ID: id, Scope: strings.Join(r.GetGrantedScopes(), " "),
-		AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: g.AMR, Grant: g.ID.String(),
-	})
+	}
+	if g := s.Grant; g.ID != uuid.Nil { // else the client acts for itself (RFC 9068 §2.2)
+		body.Subject, body.AuthTime, body.ACR, body.AMR, body.Grant = g.Subject, g.AuthTime.Unix(), g.ACR, g.AMR, g.ID.String()
+	}
+	claims, err := json.Marshal(body)
 	if err != nil {
 		return "", "", fmt.Errorf("encode access token claims: %w", err)
 	}

@@ -33,28 +33,38 @@ type tokenResponse struct {
 
 // token is the token endpoint (RFC 6749 §3.2).
 func (p *Provider) token(c *echo.Context) error {
-	r, req := web.Realm(c), c.Request()
-	form, err := web.Form(c)
-	if err != nil {
-		return p.refuseToken(c, client.Client{}, refuse(codeInvalidRequest, "The body is not a form (application/x-www-form-urlencoded), or too large.").because(err))
-	}
-	if req.URL.RawQuery != "" {
-		return p.refuseToken(c, client.Client{}, refuse(codeInvalidRequest, "Parameters belong into the body, not into the address."))
-	}
-	if name := repeated(form); name != "" {
-		return p.refuseToken(c, client.Client{}, refuse(codeInvalidRequest, "The parameter "+printable(name)+" is given more than once."))
-	}
-	cl, err := p.authenticateClient(req.Context(), r, req, form)
-	if err != nil {
-		return p.refuseToken(c, client.Client{}, err)
-	}
-	p.allowOrigin(c, cl)
-	resp, err := p.grantTokens(req.Context(), r, req, form, cl)
+	form, cl, err := p.clientRequest(c)
 	if err != nil {
 		return p.refuseToken(c, cl, err)
 	}
-	p.Log.InfoContext(req.Context(), "tokens issued", "client_id", cl.ClientID, "grant_type", form.Get("grant_type"))
+	ctx := c.Request().Context()
+	resp, err := p.grantTokens(ctx, web.Realm(c), c.Request(), form, cl)
+	if err != nil {
+		return p.refuseToken(c, cl, err)
+	}
+	p.Log.InfoContext(ctx, "tokens issued", "client_id", cl.ClientID, "grant_type", form.Get("grant_type"))
 	return c.JSON(http.StatusOK, resp)
+}
+
+// clientRequest reads the form of an endpoint that clients call and authenticates the client.
+func (p *Provider) clientRequest(c *echo.Context) (url.Values, client.Client, error) {
+	req := c.Request()
+	form, err := web.Form(c)
+	if err != nil {
+		return nil, client.Client{}, refuse(codeInvalidRequest, "The body is not a form (application/x-www-form-urlencoded), or too large.").because(err)
+	}
+	if req.URL.RawQuery != "" {
+		return nil, client.Client{}, refuse(codeInvalidRequest, "Parameters belong into the body, not into the address.")
+	}
+	if name := repeated(form); name != "" {
+		return nil, client.Client{}, refuse(codeInvalidRequest, "The parameter "+printable(name)+" is given more than once.")
+	}
+	cl, err := p.authenticateClient(req.Context(), web.Realm(c), req, form)
+	if err != nil {
+		return nil, client.Client{}, err
+	}
+	p.allowOrigin(c, cl)
+	return form, cl, nil
 }
 
 // grantTokens reads, lets fosite decide and signs without holding a connection, then commits by one conditional
@@ -71,8 +81,8 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 	}
 	ctx = withClient(withGrantType(ctx, grantType), cl)
 	ar, err := p.fosite.NewAccessRequest(ctx, req, &store.Session{})
-	if err == nil && grantType == grantRefresh {
-		err = narrow(ar, form.Get("scope"))
+	if err == nil {
+		err = grantScopes(ar, grantType, form, cl)
 	}
 	if err != nil {
 		return nil, p.proofFailed(ctx, u, cl, grantType, err)
@@ -93,16 +103,18 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 }
 
 func checkGrant(grantType string, form url.Values, cl client.Client) *protocolError {
-	proof := map[string]string{grantCode: "code", grantRefresh: "refresh_token"}[grantType]
+	proof, known := map[string]string{grantCode: "code", grantClient: "", grantRefresh: "refresh_token"}[grantType]
 	switch {
 	case grantType == "":
 		return refuse(codeInvalidRequest, "The parameter grant_type is missing.")
-	case proof == "":
+	case !known:
 		return refuse(codeUnsupportedGrant, describe(codeUnsupportedGrant))
 	case !slices.Contains(cl.GrantTypes, grantType):
 		return refuse(codeUnauthorizedClient, describe(codeUnauthorizedClient))
-	case form.Get(proof) == "":
+	case proof != "" && form.Get(proof) == "":
 		return refuse(codeInvalidRequest, "The parameter "+proof+" is missing.")
+	case grantType == grantClient && slices.Contains(strings.Fields(form.Get("scope")), "openid"):
+		return refuse(codeInvalidScope, "There is nobody to identify: client_credentials gives no ID token.")
 	}
 	return nil
 }
@@ -115,6 +127,30 @@ func (p *Provider) chooseKeys(ctx context.Context, u *store.Unit, cl client.Clie
 	}
 	u.IDKey, err = p.Keys.Signer(ctx, r, cmp.Or(cl.IDTokenSignedResponseAlg, r.Settings.SigningAlg))
 	return err
+}
+
+// grantScopes grants what a token request may choose itself: a client acting for itself its scopes and audiences, a
+// refresh fewer scopes than before.
+func grantScopes(ar fosite.AccessRequester, grantType string, form url.Values, cl client.Client) error {
+	switch grantType {
+	case grantRefresh:
+		return narrow(ar, form.Get("scope"))
+	case grantClient:
+		for _, scope := range ar.GetRequestedScopes() {
+			ar.GrantScope(scope)
+		}
+		audiences := form["resource"]
+		if len(audiences) == 0 {
+			audiences = cl.Audiences
+		}
+		for _, a := range audiences {
+			if !slices.Contains(cl.Audiences, a) {
+				return refuse(codeInvalidTarget, "A requested resource is unknown or not allowed for this client.")
+			}
+			ar.GrantAudience(a)
+		}
+	}
+	return nil
 }
 
 // narrow grants fewer scopes than the authorization has, when fewer are asked for, and refuses more (RFC 6749 §6).
@@ -139,7 +175,12 @@ func narrow(ar fosite.AccessRequester, scope string) error {
 // commit writes what was decided by one conditional statement. A lost race for a refresh token is decided by reading
 // again, since the statement that lost cannot see who won: the winner's token is handed out here too, unless the grace
 // is over or it was used already.
+//
+// Client credentials write nothing.
 func (p *Provider) commit(ctx context.Context, u *store.Unit, refresh bool) error {
+	if u.Grant == nil {
+		return nil
+	}
 	r, g := u.Realm, *u.Grant
 	if u.Presented.Generation == 0 {
 		err := grant.Exchange(ctx, r, g, refresh, u.Now)

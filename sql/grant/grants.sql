@@ -83,4 +83,5 @@ SELECT g.scopes, u.subject, u.claims,
 FROM grants g JOIN users u ON u.id = g.user_id
 LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
 LEFT JOIN identifiers n ON n.user_id = u.id AND n.kind = 'username'
-WHERE g.id = @id AND g.revoked_at IS NULL AND g.ends_at > @now AND u.status = 'active';
+WHERE g.id = @id AND g.revoked_at IS NULL AND g.ends_at > @now AND u.status = 'active'
+  AND NOT EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.jti = @jti);

@@ -17,6 +17,8 @@ CREATE TABLE clients (
   response_types text[] NOT NULL,
   scopes text[] NOT NULL,
   audiences text[] NOT NULL DEFAULT '{}',
+  -- audiences whose tokens the client may introspect; '*' is all
+  introspects text[] NOT NULL DEFAULT '{}',
   pkce text NOT NULL DEFAULT 'required' CHECK (pkce IN ('required', 'optional')),
   consent text NOT NULL DEFAULT 'once' CHECK (consent IN ('never', 'once', 'always')),
   -- '' takes the realm's algorithm

@@ -13,7 +13,7 @@ import (
 )
 
 const clientByClientID = `-- name: ClientByClientID :one
-SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.start_url, c.created_at, c.updated_at,
+SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.start_url, c.created_at, c.updated_at,
   coalesce((SELECT min(s.expires_at) FROM client_secrets s WHERE s.client = c.id AND s.expires_at > $1), $2)::timestamptz AS secrets_until,
   ARRAY(SELECT s.hash FROM client_secrets s WHERE s.client = c.id AND (s.expires_at IS NULL OR s.expires_at > $1) ORDER BY s.created_at DESC)::bytea[] AS secrets
 FROM clients c WHERE c.client_id = $3
@@ -50,6 +50,7 @@ func (q *Queries) ClientByClientID(ctx context.Context, db DBTX, arg ClientByCli
 		&i.Client.ResponseTypes,
 		&i.Client.Scopes,
 		&i.Client.Audiences,
+		&i.Client.Introspects,
 		&i.Client.Pkce,
 		&i.Client.Consent,
 		&i.Client.IDTokenSignedResponseAlg,
@@ -108,10 +109,10 @@ func (q *Queries) DeleteSecret(ctx context.Context, db DBTX, id uuid.UUID) error
 
 const insertClient = `-- name: InsertClient :exec
 INSERT INTO clients (id, client_id, name, status, application_type, token_endpoint_auth_method, redirect_uris, post_logout_redirect_uris,
-  origins, grant_types, response_types, scopes, audiences, pkce, consent, id_token_signed_response_alg, userinfo_signed_response_alg, claims_in_id_token, start_url, created_at, updated_at)
+  origins, grant_types, response_types, scopes, audiences, introspects, pkce, consent, id_token_signed_response_alg, userinfo_signed_response_alg, claims_in_id_token, start_url, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
-  $9, $10, $11, $12, $13, $14, $15, $16,
-  $17, $18, $19, $20, $20)
+  $9, $10, $11, $12, $13, $14, $15, $16, $17,
+  $18, $19, $20, $21, $21)
 `
 
 type InsertClientParams struct {
@@ -128,6 +129,7 @@ type InsertClientParams struct {
 	ResponseTypes             []string
 	Scopes                    []string
 	Audiences                 []string
+	Introspects               []string
 	Pkce                      string
 	Consent                   string
 	IDTokenSignedResponseAlg  string
@@ -152,6 +154,7 @@ func (q *Queries) InsertClient(ctx context.Context, db DBTX, arg InsertClientPar
 		arg.ResponseTypes,
 		arg.Scopes,
 		arg.Audiences,
+		arg.Introspects,
 		arg.Pkce,
 		arg.Consent,
 		arg.IDTokenSignedResponseAlg,
@@ -187,7 +190,7 @@ func (q *Queries) InsertSecret(ctx context.Context, db DBTX, arg InsertSecretPar
 }
 
 const lockClient = `-- name: LockClient :one
-SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.start_url, c.created_at, c.updated_at FROM clients c WHERE c.client_id = $1 FOR UPDATE
+SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.start_url, c.created_at, c.updated_at FROM clients c WHERE c.client_id = $1 FOR UPDATE
 `
 
 type LockClientRow struct {
@@ -212,6 +215,7 @@ func (q *Queries) LockClient(ctx context.Context, db DBTX, clientID string) (Loc
 		&i.Client.ResponseTypes,
 		&i.Client.Scopes,
 		&i.Client.Audiences,
+		&i.Client.Introspects,
 		&i.Client.Pkce,
 		&i.Client.Consent,
 		&i.Client.IDTokenSignedResponseAlg,
@@ -270,10 +274,10 @@ const updateClient = `-- name: UpdateClient :exec
 UPDATE clients c SET name = $1, status = $2, application_type = $3,
   token_endpoint_auth_method = $4, redirect_uris = $5,
   post_logout_redirect_uris = $6, origins = $7, grant_types = $8,
-  response_types = $9, scopes = $10, audiences = $11, pkce = $12, consent = $13,
-  id_token_signed_response_alg = $14, userinfo_signed_response_alg = $15,
-  claims_in_id_token = $16, start_url = $17, updated_at = $18
-WHERE c.id = $19
+  response_types = $9, scopes = $10, audiences = $11, introspects = $12, pkce = $13, consent = $14,
+  id_token_signed_response_alg = $15, userinfo_signed_response_alg = $16,
+  claims_in_id_token = $17, start_url = $18, updated_at = $19
+WHERE c.id = $20
 `
 
 type UpdateClientParams struct {
@@ -288,6 +292,7 @@ type UpdateClientParams struct {
 	ResponseTypes             []string
 	Scopes                    []string
 	Audiences                 []string
+	Introspects               []string
 	Pkce                      string
 	Consent                   string
 	IDTokenSignedResponseAlg  string
@@ -311,6 +316,7 @@ func (q *Queries) UpdateClient(ctx context.Context, db DBTX, arg UpdateClientPar
 		arg.ResponseTypes,
 		arg.Scopes,
 		arg.Audiences,
+		arg.Introspects,
 		arg.Pkce,
 		arg.Consent,
 		arg.IDTokenSignedResponseAlg,

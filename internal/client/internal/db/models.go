@@ -25,6 +25,7 @@ type Client struct {
 	ResponseTypes             []string
 	Scopes                    []string
 	Audiences                 []string
+	Introspects               []string
 	Pkce                      string
 	Consent                   string
 	IDTokenSignedResponseAlg  string

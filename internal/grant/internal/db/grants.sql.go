@@ -270,11 +270,13 @@ FROM grants g JOIN users u ON u.id = g.user_id
 LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
 LEFT JOIN identifiers n ON n.user_id = u.id AND n.kind = 'username'
 WHERE g.id = $1 AND g.revoked_at IS NULL AND g.ends_at > $2 AND u.status = 'active'
+  AND NOT EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.jti = $3)
 `
 
 type PersonParams struct {
 	ID  uuid.UUID
 	Now time.Time
+	Jti string
 }
 
 type PersonRow struct {
@@ -289,7 +291,7 @@ type PersonRow struct {
 
 // Person reads what userinfo answers with: the person of a live authorization and the names that are theirs.
 func (q *Queries) Person(ctx context.Context, db DBTX, arg PersonParams) (PersonRow, error) {
-	row := db.QueryRow(ctx, person, arg.ID, arg.Now)
+	row := db.QueryRow(ctx, person, arg.ID, arg.Now, arg.Jti)
 	var i PersonRow
 	err := row.Scan(
 		&i.Scopes,

@@ -1,0 +1,15 @@
+-- name: TokenState :one
+-- TokenState tells by one statement whether an access token still counts: its authorization lives, when it came of
+-- one, its person is active, and it was not revoked by itself.
+SELECT (sqlc.narg(grant_id)::uuid IS NULL OR EXISTS (
+    SELECT 1 FROM grants g JOIN users u ON u.id = g.user_id
+    WHERE g.id = sqlc.narg(grant_id) AND g.revoked_at IS NULL AND g.ends_at > @now AND u.status = 'active'
+  ))::boolean AS live,
+  EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.jti = @jti) AS revoked;
+
+-- name: RevokeToken :one
+-- RevokeToken revokes a single access token and records it. No row: it was revoked before.
+WITH revoked AS (
+  INSERT INTO revoked_tokens (jti, expires_at) VALUES (@jti, @expires_at) ON CONFLICT (realm_id, jti) DO NOTHING RETURNING jti
+)
+SELECT record_event(@event) FROM revoked;
