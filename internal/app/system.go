@@ -172,7 +172,7 @@ func (s *System) make(p Process, o Options) (err error) {
 		Now: s.now, Random: rand.Reader,
 	})
 	s.Engine = &flow.Engine{Clients: s.Clients, Seen: s.seen, Now: s.now, Random: rand.Reader}
-	s.Engine.Steps = s.steps()
+	s.Engine.Authenticate, s.Engine.Require = s.steps()
 	consumers, err := s.consumers()
 	if err != nil {
 		return fmt.Errorf("make the event consumers: %w", err)

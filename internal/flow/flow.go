@@ -2,8 +2,9 @@
 // asked of them.
 //
 // It has one concept, the Step: something that may still be missing (a password, a consent, accepted terms), with
-// the page that asks for it. Engine holds the ordered list of steps; Next walks it and stops at the first pending
-// one. State, what steps decide on, is read by one statement. A flow row exists only while a step is pending; it
+// the page that asks for it. Engine holds the ordered lists of steps; Next walks them and stops at the first pending
+// one. The first list finds out who is there: when it is done the proof becomes a session, whatever is decided
+// afterwards. The second list is what that person must still do for this request. State, what steps decide on, is read by one statement. A flow row exists only while a step is pending; it
 // is bound to the browser that started it and remembers the original request, so that a lapsed page starts again
 // by itself.
 //
@@ -14,6 +15,7 @@ package flow
 import (
 	"context"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +23,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
+	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
 // Code is why a request cannot complete without interaction: what prompt=none is answered with (OpenID Connect
@@ -117,15 +120,38 @@ type State struct {
 	Authenticated Authentication
 	// Session is the browser's live session; nil when there is none.
 	Session *Session
+	// Chosen tells that the person wants to go on with the session that there is, Another that they want to sign in as
+	// somebody else.
+	Chosen, Another bool
+	// Consented are the scopes that the person allowed the client to have from now on.
+	Consented []string
+	// Decision is what the person decided about this request; nil as long as nobody did.
+	Decision *Decision
 	// Lapsed tells that the flow's progress is too old to go on.
 	Lapsed bool
 	// Completed tells that the flow already led to a code.
 	Completed bool
 }
 
+// Anew is the same request as if it had just come, without what happened in its flow.
+func (s *State) Anew() *State {
+	return &State{
+		Now: s.Now, Client: s.Client, Request: s.Request, Form: s.Form, Browser: s.Browser, User: s.User,
+		Authenticated: s.Authenticated, Session: s.Session, Consented: s.Consented,
+	}
+}
+
 // ProvedHere tells whether the person proved their identity since this flow began.
 func (s *State) ProvedHere() bool {
 	return s.Authenticated.Fresh || (!s.StartedAt.IsZero() && !s.Authenticated.At.Before(s.StartedAt))
+}
+
+// Denied tells whether the person refused what the client asks for.
+func (s *State) Denied() bool { return s.Decision != nil && len(s.Decision.Scopes) == 0 }
+
+// Unexpected tells whether somebody else is there than the request's id_token_hint says.
+func (s *State) Unexpected() bool {
+	return s.Request.HintSubject != "" && (s.User == nil || s.User.Subject != s.Request.HintSubject)
 }
 
 // User is the person, as much as steps decide on.
@@ -134,7 +160,39 @@ type User struct {
 	Subject string
 	// Active is false for a disabled or locked account.
 	Active bool
+	// Name is the person's own, "" when unknown. Names are those they sign in with as they wrote them, the e-mail
+	// address first, and Canonical the same as they are compared. They are read only when a step may need them: in a
+	// flow, and for a login_hint.
+	Name      string
+	Names     []string
+	Canonical []string
 }
+
+// Display is what the person is called on a page: their name, or what they sign in with.
+func (u *User) Display() string {
+	if u.Name == "" && len(u.Names) > 0 {
+		return u.Names[0]
+	}
+	return u.Name
+}
+
+// Handle is what tells the person apart from others of the name: what they sign in with, "" when that is what
+// Display says.
+func (u *User) Handle() string {
+	if len(u.Names) == 0 || u.Names[0] == u.Display() {
+		return ""
+	}
+	return u.Names[0]
+}
+
+// Is tells whether a name, as somebody typed it, is one that the person signs in with.
+func (u *User) Is(name string) bool {
+	id, err := user.Canonical(name)
+	return err == nil && slices.Contains(u.Canonical, id.Canonical)
+}
+
+// Decision is a consent: the scopes that the person allows for this request, none when they refused.
+type Decision struct{ Scopes []string }
 
 // Authentication is a proof of identity.
 type Authentication struct {
@@ -152,12 +210,4 @@ type Session struct {
 	UserID     uuid.UUID
 	AuthTime   time.Time
 	Persistent bool
-}
-
-// Request is what steps need to know of the authorization request.
-type Request struct {
-	Prompt    []string
-	MaxAge    *time.Duration // nil: not asked for
-	LoginHint string
-	UILocales string
 }

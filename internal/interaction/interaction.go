@@ -7,7 +7,6 @@ package interaction
 import (
 	"errors"
 	"net/http"
-	"net/url"
 
 	"github.com/labstack/echo/v5"
 
@@ -26,7 +25,7 @@ type Surface struct {
 
 // Mount adds each step's path to pages, a group below a realm's issuer. There is nothing for programs.
 func (s *Surface) Mount(pages, _ *echo.Group) {
-	for _, step := range s.Engine.Steps {
+	for _, step := range s.Engine.Steps() {
 		pages.GET("/"+step.Name(), s.show(step))
 		pages.POST("/"+step.Name(), s.submit(step))
 	}
@@ -71,7 +70,7 @@ func (s *Surface) submit(step flow.Step) echo.HandlerFunc {
 		case !outcome.Done():
 			return s.page(c, r, step, state, outcome)
 		}
-		return c.Redirect(http.StatusSeeOther, dispatcher(r, state))
+		return c.Redirect(http.StatusSeeOther, dispatcher(c, r, state))
 	}
 }
 
@@ -104,11 +103,11 @@ func (s *Surface) elsewhere(c *echo.Context, r realm.Realm, state *flow.State, e
 		return err
 	case state.Lapsed:
 		return s.Web.Page(c, r, web.Page{
-			Template: "restart", Title: web.Message{Key: "restart.title"}, Data: web.Restart{URL: dispatcher(r, state)},
+			Template: "restart", Title: web.Message{Key: "restart.title"}, Data: web.Restart{URL: dispatcher(c, r, state)},
 			Languages: []string{state.Request.UILocales},
 		})
 	}
-	return c.Redirect(http.StatusSeeOther, dispatcher(r, state))
+	return c.Redirect(http.StatusSeeOther, dispatcher(c, r, state))
 }
 
 func (s *Surface) page(c *echo.Context, r realm.Realm, step flow.Step, state *flow.State, o flow.Outcome) error {
@@ -141,6 +140,7 @@ func binding(state *flow.State, step flow.Step) []string {
 	return []string{string(state.Browser), state.Tx, step.Name()}
 }
 
-func dispatcher(r realm.Realm, state *flow.State) string {
-	return r.Path() + "/authorize?tx=" + url.QueryEscape(state.Tx)
+// dispatcher is where a flow goes on, in the language that the person chose on the page.
+func dispatcher(c *echo.Context, r realm.Realm, state *flow.State) string {
+	return flow.URL(r, "authorize", state.Tx, c.QueryParam("ui_locales"))
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -35,11 +34,10 @@ func (p *Provider) authorize(c *echo.Context) error {
 	if err != nil {
 		return p.refuseAuthorization(c, r, q, err)
 	}
-	s, err := p.Engine.Load(ctx, r, "", p.browser(c, r))
+	s, err := p.Engine.Begin(ctx, r, p.browser(c, r), q.client, form, q.hintSubject)
 	if err != nil {
 		return p.refuseAuthorization(c, r, q, err)
 	}
-	s.Client, s.Form, s.Request = q.client, form, flow.ParseRequest(form)
 	return p.dispatch(c, ctx, r, q, s)
 }
 
@@ -54,16 +52,15 @@ func (p *Provider) authorizePosted(c *echo.Context, ctx context.Context, r realm
 	if err != nil {
 		return p.refuseAuthorization(c, r, q, err)
 	}
-	tx, err := p.Engine.Start(ctx, r, q.client.ClientID, form, "")
+	s, err := p.Engine.Begin(ctx, r, "", q.client, form, q.hintSubject)
 	if err != nil {
 		return p.refuseAuthorization(c, r, q, err)
 	}
-	return c.Redirect(http.StatusSeeOther, flowURL(r, "authorize", tx))
-}
-
-// flowURL is the path of a step, or of the dispatcher, for a flow.
-func flowURL(r realm.Realm, name, tx string) string {
-	return r.Path() + "/" + name + "?tx=" + url.QueryEscape(tx)
+	tx, err := p.Engine.Start(ctx, r, s)
+	if err != nil {
+		return p.refuseAuthorization(c, r, q, err)
+	}
+	return c.Redirect(http.StatusSeeOther, flow.URL(r, "authorize", tx, ""))
 }
 
 // resume goes on with a flow. The stored request is checked anew, so that a client or address that was switched off
@@ -83,10 +80,13 @@ func (p *Provider) resume(c *echo.Context, ctx context.Context, r realm.Realm, t
 	if err != nil {
 		return p.refuseAuthorization(c, r, q, err)
 	}
-	if s.Lapsed {
+	switch {
+	case s.Lapsed:
 		if err := p.Engine.Restart(ctx, r, tx, s.Browser); err != nil {
 			return err
 		}
+	case s.Completed:
+		s = s.Anew() // the page was loaded again: the same request once more
 	}
 	return p.dispatch(c, ctx, r, q, s)
 }
@@ -116,37 +116,95 @@ func (p *Provider) ensureBrowser(c *echo.Context, r realm.Realm) (session.Token,
 	return browser, nil
 }
 
-// dispatch sends the browser to the first pending step, or issues when there is none.
+// dispatch sends the browser to the first pending step, or answers the client when there is none.
 func (p *Provider) dispatch(c *echo.Context, ctx context.Context, r realm.Realm, q *authorization, s *flow.State) error {
-	step, silent := p.Engine.Next(s), slices.Contains(q.prompt, "none")
-	switch {
-	case silent && step != nil:
+	step := p.Engine.Next(s)
+	if step != nil && slices.Contains(q.prompt, "none") {
 		return p.refuseAuthorization(c, r, q, refuse(string(step.Unmet()), "The request cannot be completed without interaction."))
-	case silent && q.hintSubject != "" && q.hintSubject != s.User.Subject:
-		return p.refuseAuthorization(c, r, q, refuse(codeLoginRequired, "Somebody else is signed in than the id_token_hint says."))
-	case step == nil:
-		return p.issue(c, ctx, r, q, s)
 	}
-	if s.Tx == "" {
-		browser, err := p.ensureBrowser(c, r)
-		if err != nil {
+	if p.Engine.Authenticated(s) {
+		switch {
+		case s.Unexpected():
+			return p.turnAway(c, ctx, r, q, s, refuse(codeLoginRequired, "Somebody else signed in than the id_token_hint says."))
+		case s.Denied():
+			return p.turnAway(c, ctx, r, q, s, refuse(codeAccessDenied, "The person does not allow what was asked for."))
+		case step == nil:
+			return p.issue(c, ctx, r, q, s)
+		}
+		var err error
+		if s, err = p.signIn(c, ctx, r, s); err != nil {
 			return err
 		}
-		if s.Tx, err = p.Engine.Start(ctx, r, q.client.ClientID, s.Form, browser); err != nil {
+	}
+	if s.Tx == "" {
+		var err error
+		if s.Browser, err = p.ensureBrowser(c, r); err != nil {
+			return err
+		}
+		if s.Tx, err = p.Engine.Start(ctx, r, s); err != nil {
 			return p.refuseAuthorization(c, r, q, err)
 		}
 	}
-	return c.Redirect(http.StatusSeeOther, flowURL(r, step.Name(), s.Tx))
+	return c.Redirect(http.StatusSeeOther, flow.URL(r, step.Name(), s.Tx, chosenLocale(c)))
+}
+
+// chosenLocale is the language that the person chose on a page of the flow; "" when they did not.
+func chosenLocale(c *echo.Context) string {
+	if c.QueryParam("tx") == "" {
+		return "" // it is the application's wish, and stands in the request
+	}
+	return c.QueryParam("ui_locales")
+}
+
+// turnAway answers the client with an error that a person brought about. Who they are was settled before, so a fresh
+// proof still becomes their session.
+func (p *Provider) turnAway(c *echo.Context, ctx context.Context, r realm.Realm, q *authorization, s *flow.State, refusal *protocolError) error {
+	if _, err := p.signIn(c, ctx, r, s); err != nil {
+		return err
+	}
+	return p.refuseAuthorization(c, r, q, refusal)
+}
+
+// signIn makes a session of a fresh proof while the request still waits for something else.
+func (p *Provider) signIn(c *echo.Context, ctx context.Context, r realm.Realm, s *flow.State) (*flow.State, error) {
+	if !s.Authenticated.Fresh {
+		return s, nil
+	}
+	cookie, err := session.NewToken(p.Random)
+	if err != nil {
+		return nil, err
+	}
+	ctx, after := event.By(ctx, event.User, s.User.ID.String()), s
+	err = r.InTx(ctx, func(tx realm.Tx) (err error) {
+		after, err = flow.SignIn(ctx, tx, s, cookie, p.Now())
+		return err
+	})
+	if err != nil {
+		return nil, lostFlow(err)
+	}
+	p.Web.SetCookie(c, r, string(cookie), session.CookieLife(r, s.Authenticated.Persistent))
+	return after, nil
+}
+
+// lostFlow tells the person when the same page was loaded twice at once: the other answer brought the new cookie.
+func lostFlow(err error) error {
+	if errors.Is(err, flow.ErrGone) {
+		return problem.New(problem.FlowUnknown).Because(err)
+	}
+	return err
 }
 
 // issue makes the code and, when somebody just proved who they are, the session, in one transaction.
 func (p *Provider) issue(c *echo.Context, ctx context.Context, r realm.Realm, q *authorization, s *flow.State) error {
 	ctx = event.By(ctx, event.User, s.User.ID.String())
+	if s.Decision != nil {
+		q.narrow(s.Decision.Scopes)
+	}
 	g, code, err := p.decide(ctx, r, q, s)
 	if err != nil {
 		return p.refuseAuthorization(c, r, q, err)
 	}
-	if s.Tx == "" || s.Completed {
+	if s.Tx == "" {
 		g.SessionID = s.Session.ID
 		if err := grant.Issue(ctx, r.Write(), g, code); err != nil {
 			return p.refuseAuthorization(c, r, q, err)
@@ -157,23 +215,31 @@ func (p *Provider) issue(c *echo.Context, ctx context.Context, r realm.Realm, q 
 	if err != nil {
 		return err
 	}
-	err = r.InTx(ctx, func(tx realm.Tx) (err error) {
-		if g.SessionID, err = flow.Complete(ctx, tx, s, cookie, g.CreatedAt); err != nil {
-			return err
-		}
-		return grant.Issue(ctx, tx, g, code)
-	})
-	if errors.Is(err, flow.ErrGone) {
-		// The same page was loaded twice at once; the other answer brought the new cookie.
-		return problem.New(problem.FlowUnknown).Because(err)
-	}
-	if err != nil {
-		return p.refuseAuthorization(c, r, q, err)
+	if err := p.complete(ctx, r, s, g, code, cookie); err != nil {
+		return p.refuseAuthorization(c, r, q, lostFlow(err))
 	}
 	if s.Authenticated.Fresh {
 		p.Web.SetCookie(c, r, string(cookie), session.CookieLife(r, s.Authenticated.Persistent))
 	}
 	return p.answer(c, r, q, code)
+}
+
+// complete ends a flow with a code, in one transaction.
+func (p *Provider) complete(ctx context.Context, r realm.Realm, s *flow.State, g grant.Grant, code grant.Code, cookie session.Token) error {
+	return r.InTx(ctx, func(tx realm.Tx) error {
+		after := s
+		if s.Authenticated.Fresh {
+			var err error
+			if after, err = flow.SignIn(ctx, tx, s, cookie, g.CreatedAt); err != nil {
+				return err
+			}
+		}
+		if err := flow.Complete(ctx, tx, after, g.CreatedAt); err != nil {
+			return err
+		}
+		g.SessionID = after.Session.ID
+		return grant.Issue(ctx, tx, g, code)
+	})
 }
 
 // decide lets fosite validate the request and make the code, and describes the authorization that it stands for.

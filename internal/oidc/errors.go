@@ -29,6 +29,7 @@ const (
 	codeRequestUnsupported  = "request_not_supported"
 	codeRequestURI          = "request_uri_not_supported"
 	codeRegistration        = "registration_not_supported"
+	codeAccessDenied        = "access_denied"
 	codeLoginRequired       = string(flow.LoginRequired)
 )
 

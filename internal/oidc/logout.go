@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/event"
+	"github.com/gatehouse-id/gatehouse/internal/flow"
 	"github.com/gatehouse-id/gatehouse/internal/grant"
 	"github.com/gatehouse-id/gatehouse/internal/problem"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
@@ -26,33 +27,39 @@ type logout struct {
 	state     string
 	uiLocales string
 	form      url.Values
+	// tx is the flow that keeps the request; "" when the request stands in the address.
+	tx string
 }
 
-// logoutParameters are carried through the confirmation.
+// logoutParameters are what is kept of a request.
 var logoutParameters = []string{"id_token_hint", "client_id", "post_logout_redirect_uri", "state", "ui_locales"} //nolint:gochecknoglobals // a constant list
 
 // endSession is the end session endpoint. A logout that the session's own ID token asks for happens at once;
 // everything else is confirmed by the person first, so that no other site can sign people out.
 func (p *Provider) endSession(c *echo.Context) error {
 	r, ctx := web.Realm(c), c.Request().Context()
-	form := c.QueryParams()
-	if c.Request().Method == http.MethodPost {
+	form, confirmed := c.QueryParams(), c.Request().Method == http.MethodPost
+	if confirmed {
 		var err error
 		if form, err = web.Form(c); err != nil {
 			return err
 		}
 		if !form.Has(web.TokenField) {
-			// Another site's form brings no cookie: fetch the same request instead.
-			if err := checkLogoutRepeats(form); err != nil {
-				return err
-			}
-			return c.Redirect(http.StatusSeeOther, r.Path()+"/end_session?"+only(form, logoutParameters).Encode())
+			return p.keepLogout(c, ctx, r, form)
+		}
+	}
+	tx := c.QueryParam("tx")
+	if tx != "" {
+		var err error
+		if form, err = p.keptLogout(c, ctx, r, tx); err != nil {
+			return err
 		}
 	}
 	q, err := p.checkLogout(ctx, r, form)
 	if err != nil {
 		return err
 	}
+	q.tx = tx
 	browser := p.browser(c, r)
 	s, err := p.sessionOf(ctx, r, browser)
 	switch {
@@ -60,7 +67,7 @@ func (p *Provider) endSession(c *echo.Context) error {
 		return p.loggedOut(c, r, q)
 	case err != nil:
 		return err
-	case c.Request().Method == http.MethodPost:
+	case confirmed:
 		if err := web.CheckForm(c, r, string(browser), "logout"); err != nil {
 			return err
 		}
@@ -71,6 +78,33 @@ func (p *Provider) endSession(c *echo.Context) error {
 		return err
 	}
 	return p.loggedOut(c, r, q)
+}
+
+// keepLogout takes a request that another site's form posted. Such a POST brings no Lax cookie, so it is kept and
+// the browser sent to fetch the answer, without the ID token in the address.
+func (p *Provider) keepLogout(c *echo.Context, ctx context.Context, r realm.Realm, form url.Values) error {
+	if _, err := p.checkLogout(ctx, r, form); err != nil {
+		return err
+	}
+	tx, err := p.Engine.KeepLogout(ctx, r, only(form, logoutParameters))
+	if err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, flow.URL(r, "end_session", tx, ""))
+}
+
+// keptLogout returns the request that was posted. When it is not this browser's, or was answered before, the person
+// is asked as if nobody had sent them.
+func (p *Provider) keptLogout(c *echo.Context, ctx context.Context, r realm.Realm, tx string) (url.Values, error) {
+	browser, err := p.ensureBrowser(c, r)
+	if err != nil {
+		return nil, err
+	}
+	form, err := p.Engine.Logout(ctx, r, tx, browser)
+	if errors.Is(err, flow.ErrGone) {
+		return url.Values{}, nil
+	}
+	return form, err
 }
 
 func (p *Provider) sessionOf(ctx context.Context, r realm.Realm, browser session.Token) (session.Session, error) {
@@ -129,8 +163,7 @@ func (p *Provider) checkLogout(ctx context.Context, r realm.Realm, form url.Valu
 	}
 	if uri := form.Get("post_logout_redirect_uri"); uri != "" {
 		if q.client == nil || !q.client.AllowsPostLogoutRedirect(uri) {
-			return nil, problem.New(problem.RedirectDenied).WithHint(
-				"post_logout_redirect_uri %q is not registered for the application (client_id or id_token_hint name it). Add it to post_logout_redirect_uris in the realm file.", uri)
+			return nil, problem.New(problem.RedirectDenied).WithHint("%s", explainLogoutRedirect(q.client, uri))
 		}
 		q.redirect = uri
 	}
@@ -167,7 +200,7 @@ func (p *Provider) confirmLogout(c *echo.Context, r realm.Realm, q *logout, brow
 		data.StayURL = q.client.StartURL
 	}
 	for _, name := range logoutParameters {
-		if v := q.form.Get(name); v != "" {
+		if v := q.form.Get(name); v != "" && q.tx == "" {
 			data.Hidden = append(data.Hidden, web.Hidden{Name: name, Value: v})
 		}
 	}

@@ -3,7 +3,6 @@ package oidc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -84,29 +83,6 @@ func (p *Provider) clientOf(ctx context.Context, r realm.Realm, id string) (clie
 		return client.Client{}, problem.New(problem.ClientUnknown).WithHint("The application %s is switched off (enabled: false).", id)
 	}
 	return c, nil
-}
-
-// explainRedirect tells a developer what differs: the nearest registered address and the first character that is not
-// the same.
-func explainRedirect(c client.Client, uri string) string {
-	if uri == "" {
-		return "The parameter redirect_uri is missing."
-	}
-	if len(c.RedirectURIs) == 0 {
-		return fmt.Sprintf("The application %s has no redirect addresses.", c.ClientID)
-	}
-	nearest, shared := c.RedirectURIs[0], -1
-	for _, have := range c.RedirectURIs {
-		n := 0
-		for n < len(have) && n < len(uri) && have[n] == uri[n] {
-			n++
-		}
-		if n > shared {
-			nearest, shared = have, n
-		}
-	}
-	return fmt.Sprintf("redirect_uri %q is not registered for %s. The nearest registered one is %q; they differ from character %d on (%q). Registered are: %s. Add the address to redirect_uris in the realm file and run: gatehouse realm apply -f FILE",
-		uri, c.ClientID, nearest, shared+1, uri[shared:], strings.Join(c.RedirectURIs, " "))
 }
 
 func checkMode(q *authorization) *protocolError {
@@ -280,6 +256,11 @@ func (p *Provider) checkHint(ctx context.Context, r realm.Realm, q *authorizatio
 	}
 	q.hintSubject = claims.Subject
 	return nil
+}
+
+// narrow leaves only the scopes that the person allowed. A decision never adds any.
+func (q *authorization) narrow(allowed []string) {
+	q.scopes = slices.DeleteFunc(slices.Clone(q.scopes), func(scope string) bool { return !slices.Contains(allowed, scope) })
 }
 
 // forFosite is the request as fosite sees it: with what this package decides itself (prompt, max_age, hints) taken

@@ -1,42 +1,67 @@
 -- name: State :one
 -- State is everything that deciding the next step needs, by one statement: the flow of ?tx= when it belongs to this
--- browser, the browser's live session, and the person of whichever of the two is known, the flow's first.
+-- browser, the browser's live session, the person of whichever of the two is known, the flow's first, and what that
+-- person allowed the client. Names are read when a step may need them.
 SELECT
-  f.tx_hash, coalesce(f.client_id, '')::text AS flow_client_id, coalesce(f.request, '')::text AS request, f.user_id AS flow_user_id,
-  f.auth_time AS flow_auth_time, coalesce(f.amr, '{}')::text[] AS flow_amr, coalesce(f.persistent, false)::boolean AS flow_persistent,
+  f.tx_hash, coalesce(f.client_id, '')::text AS flow_client_id, coalesce(f.request, '')::text AS request,
+  coalesce(f.hint_subject, '')::text AS hint_subject, f.chosen_user_id, coalesce(f.another, false)::boolean AS another,
+  f.user_id AS flow_user_id, f.auth_time AS flow_auth_time, coalesce(f.amr, '{}')::text[] AS flow_amr,
+  coalesce(f.persistent, false)::boolean AS flow_persistent, f.decided_user_id, coalesce(f.decided_scopes, '{}')::text[] AS decided_scopes,
   f.created_at AS flow_created_at, f.expires_at AS flow_expires_at, f.completed_at AS flow_completed_at,
   s.id AS session_id, s.user_id AS session_user_id, s.auth_time AS session_auth_time, coalesce(s.amr, '{}')::text[] AS session_amr,
   coalesce(s.acr, '')::text AS session_acr, s.persistent AS session_persistent,
-  u.id AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status
+  u.id AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status,
+  coalesce(CASE WHEN @with_names::boolean THEN u.claims->>'name' END, '')::text AS user_name,
+  coalesce((SELECT array_agg(i.canonical ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND @with_names::boolean), '{}')::text[] AS canonical_names,
+  coalesce((SELECT array_agg(i.display ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND @with_names::boolean), '{}')::text[] AS names,
+  coalesce(k.scopes, '{}')::text[] AS consented_scopes
 FROM (SELECT 1) AS one
-LEFT JOIN flows f ON f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.ends_at > @now
+LEFT JOIN flows f ON f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.kind = 'authorize' AND f.ends_at > @now
 LEFT JOIN sessions s ON s.token_hash = @browser_hash AND s.ended_at IS NULL AND s.ends_at > @now
   AND s.seen_at + make_interval(secs => s.idle_seconds) > @now
-LEFT JOIN users u ON u.id = coalesce(f.user_id, s.user_id);
+LEFT JOIN users u ON u.id = coalesce(f.user_id, s.user_id)
+LEFT JOIN consents k ON k.user_id = u.id AND k.client_id = coalesce(f.client_id, @client_id);
 
 -- name: InsertFlow :exec
 -- InsertFlow starts a flow.
-INSERT INTO flows (tx_hash, kind, client_id, browser_hash, request, created_at, expires_at, ends_at)
-VALUES (@tx_hash, @kind, @client_id, @browser_hash, @request, @now, @expires_at, @ends_at);
+INSERT INTO flows (tx_hash, kind, client_id, browser_hash, request, hint_subject, created_at, expires_at, ends_at)
+VALUES (@tx_hash, @kind, @client_id, @browser_hash, @request, @hint_subject, @now, @expires_at, @ends_at);
 
 -- name: BindFlow :execrows
 -- BindFlow gives a flow that another site's form started to the browser that follows, once and at once.
 UPDATE flows f SET browser_hash = @browser_hash
-WHERE f.tx_hash = @tx_hash AND f.browser_hash IS NULL AND f.created_at > @since;
+WHERE f.tx_hash = @tx_hash AND f.kind = @kind AND f.browser_hash IS NULL AND f.created_at > @since;
 
--- name: LockFlow :one
--- LockFlow reads a flow of this browser and keeps others from writing it.
-SELECT f.client_id, f.request, f.expires_at, f.completed_at FROM flows f
-WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.ends_at > @now FOR UPDATE;
+-- name: LogoutRequest :one
+-- LogoutRequest reads the logout request that another site's form posted and this browser came for.
+SELECT f.request FROM flows f
+WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.kind = 'logout' AND f.expires_at > @now;
 
 -- name: Authenticated :execrows
--- Authenticated notes who proved to be whom, and when.
-UPDATE flows f SET user_id = @user_id, auth_time = @auth_time, amr = @amr, persistent = @persistent
-WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash;
+-- Authenticated notes who proved to be whom, and when. It answers the account chooser, too.
+UPDATE flows f SET user_id = @user_id, auth_time = @auth_time, amr = @amr, persistent = @persistent, another = false
+WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL;
+
+-- name: SignedIn :execrows
+-- SignedIn takes the proof out of a flow: a session is made of it, once.
+UPDATE flows f SET user_id = NULL, auth_time = NULL, amr = '{}', persistent = false
+WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL AND f.user_id = @user_id AND f.auth_time = @auth_time;
+
+-- name: Chosen :execrows
+-- Chosen notes the answer of the account chooser: this person's session, or another account. Wanting another account
+-- forgets who was there.
+UPDATE flows f SET chosen_user_id = @chosen_user_id, another = @another, user_id = NULL, auth_time = NULL, amr = '{}', persistent = false
+WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL;
+
+-- name: Decided :execrows
+-- Decided notes what a person allows the application in this flow.
+UPDATE flows f SET decided_user_id = @decided_user_id, decided_scopes = @decided_scopes
+WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL;
 
 -- name: Restart :execrows
 -- Restart takes a lapsed flow back to its beginning: the request stays, the progress goes.
-UPDATE flows f SET user_id = NULL, auth_time = NULL, amr = '{}', persistent = false, expires_at = @expires_at
+UPDATE flows f SET user_id = NULL, auth_time = NULL, amr = '{}', persistent = false, chosen_user_id = NULL, another = false,
+  decided_user_id = NULL, decided_scopes = '{}', expires_at = @expires_at
 WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL;
 
 -- name: Complete :execrows

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,19 +37,17 @@ func (Step) Name() string { return "login" }
 // Unmet implements flow.Step.
 func (Step) Unmet() flow.Code { return flow.LoginRequired }
 
-// Pending implements flow.Step: nobody is signed in, the account may not be used any more, or the request demands
-// a proof that is newer than the one there is (OpenID Connect Core §3.1.2.1: prompt, max_age).
+// Pending implements flow.Step: nobody is signed in, the account may not be used any more, somebody else is wanted,
+// or the request demands a proof that is newer than the one there is (OpenID Connect Core §3.1.2.1: prompt, max_age,
+// id_token_hint). There is no sign-up yet, so prompt=create asks to sign in.
 func (Step) Pending(s *flow.State) bool {
-	if s.User == nil || !s.User.Active {
+	if s.User == nil || !s.User.Active || s.Another {
 		return true
 	}
 	if s.ProvedHere() {
 		return false
 	}
-	if slices.Contains(s.Request.Prompt, "login") || slices.Contains(s.Request.Prompt, "select_account") {
-		return true
-	}
-	return tooOld(s)
+	return s.Request.Asks("login") || s.Request.Asks("create") || s.Unexpected() || tooOld(s)
 }
 
 // tooOld is max_age: zero demands a new proof, as prompt=login does.
@@ -73,14 +70,27 @@ type Fields struct {
 	ForgotURL, SignUpURL string
 }
 
-// Page implements flow.Step.
+// Page implements flow.Step. Whoever confirms that it is them need not type their name again; a hint that names who
+// is there is no help to somebody who wants another account.
 func (Step) Page(_ context.Context, _ realm.Realm, s *flow.State) (flow.Page, error) {
-	return page(s, Fields{Identifier: s.Request.LoginHint}), nil
+	p := Fields{Identifier: s.Request.LoginHint}
+	switch {
+	case p.Identifier == "" && confirms(s) && len(s.User.Names) > 0:
+		p.Identifier = s.User.Names[0]
+	case s.Another && s.User != nil && s.User.Is(p.Identifier):
+		p.Identifier = ""
+	}
+	return page(s, p), nil
+}
+
+// confirms tells whether the person who is there must prove it again.
+func confirms(s *flow.State) bool {
+	return s.User != nil && s.User.Active && !s.Another && !s.Unexpected()
 }
 
 func page(s *flow.State, f Fields) flow.Page {
 	f.OfferRemember = true
-	f.Confirm = s.User != nil && s.User.Active
+	f.Confirm = confirms(s)
 	return flow.Page{Title: flow.Message{Key: "login.title", Params: map[string]any{"app": s.Client.Name}}, Fields: f}
 }
 

@@ -13,8 +13,8 @@ import (
 )
 
 const authenticated = `-- name: Authenticated :execrows
-UPDATE flows f SET user_id = $1, auth_time = $2, amr = $3, persistent = $4
-WHERE f.tx_hash = $5 AND f.browser_hash = $6
+UPDATE flows f SET user_id = $1, auth_time = $2, amr = $3, persistent = $4, another = false
+WHERE f.tx_hash = $5 AND f.browser_hash = $6 AND f.completed_at IS NULL
 `
 
 type AuthenticatedParams struct {
@@ -26,7 +26,7 @@ type AuthenticatedParams struct {
 	BrowserHash []byte
 }
 
-// Authenticated notes who proved to be whom, and when.
+// Authenticated notes who proved to be whom, and when. It answers the account chooser, too.
 func (q *Queries) Authenticated(ctx context.Context, db DBTX, arg AuthenticatedParams) (int64, error) {
 	result, err := db.Exec(ctx, authenticated,
 		arg.UserID,
@@ -44,18 +44,51 @@ func (q *Queries) Authenticated(ctx context.Context, db DBTX, arg AuthenticatedP
 
 const bindFlow = `-- name: BindFlow :execrows
 UPDATE flows f SET browser_hash = $1
-WHERE f.tx_hash = $2 AND f.browser_hash IS NULL AND f.created_at > $3
+WHERE f.tx_hash = $2 AND f.kind = $3 AND f.browser_hash IS NULL AND f.created_at > $4
 `
 
 type BindFlowParams struct {
 	BrowserHash []byte
 	TxHash      []byte
+	Kind        string
 	Since       time.Time
 }
 
 // BindFlow gives a flow that another site's form started to the browser that follows, once and at once.
 func (q *Queries) BindFlow(ctx context.Context, db DBTX, arg BindFlowParams) (int64, error) {
-	result, err := db.Exec(ctx, bindFlow, arg.BrowserHash, arg.TxHash, arg.Since)
+	result, err := db.Exec(ctx, bindFlow,
+		arg.BrowserHash,
+		arg.TxHash,
+		arg.Kind,
+		arg.Since,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const chosen = `-- name: Chosen :execrows
+UPDATE flows f SET chosen_user_id = $1, another = $2, user_id = NULL, auth_time = NULL, amr = '{}', persistent = false
+WHERE f.tx_hash = $3 AND f.browser_hash = $4 AND f.completed_at IS NULL
+`
+
+type ChosenParams struct {
+	ChosenUserID *uuid.UUID
+	Another      bool
+	TxHash       []byte
+	BrowserHash  []byte
+}
+
+// Chosen notes the answer of the account chooser: this person's session, or another account. Wanting another account
+// forgets who was there.
+func (q *Queries) Chosen(ctx context.Context, db DBTX, arg ChosenParams) (int64, error) {
+	result, err := db.Exec(ctx, chosen,
+		arg.ChosenUserID,
+		arg.Another,
+		arg.TxHash,
+		arg.BrowserHash,
+	)
 	if err != nil {
 		return 0, err
 	}
@@ -82,9 +115,35 @@ func (q *Queries) Complete(ctx context.Context, db DBTX, arg CompleteParams) (in
 	return result.RowsAffected(), nil
 }
 
+const decided = `-- name: Decided :execrows
+UPDATE flows f SET decided_user_id = $1, decided_scopes = $2
+WHERE f.tx_hash = $3 AND f.browser_hash = $4 AND f.completed_at IS NULL
+`
+
+type DecidedParams struct {
+	DecidedUserID *uuid.UUID
+	DecidedScopes []string
+	TxHash        []byte
+	BrowserHash   []byte
+}
+
+// Decided notes what a person allows the application in this flow.
+func (q *Queries) Decided(ctx context.Context, db DBTX, arg DecidedParams) (int64, error) {
+	result, err := db.Exec(ctx, decided,
+		arg.DecidedUserID,
+		arg.DecidedScopes,
+		arg.TxHash,
+		arg.BrowserHash,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const insertFlow = `-- name: InsertFlow :exec
-INSERT INTO flows (tx_hash, kind, client_id, browser_hash, request, created_at, expires_at, ends_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO flows (tx_hash, kind, client_id, browser_hash, request, hint_subject, created_at, expires_at, ends_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 `
 
 type InsertFlowParams struct {
@@ -93,6 +152,7 @@ type InsertFlowParams struct {
 	ClientID    string
 	BrowserHash []byte
 	Request     string
+	HintSubject string
 	Now         time.Time
 	ExpiresAt   time.Time
 	EndsAt      time.Time
@@ -106,6 +166,7 @@ func (q *Queries) InsertFlow(ctx context.Context, db DBTX, arg InsertFlowParams)
 		arg.ClientID,
 		arg.BrowserHash,
 		arg.Request,
+		arg.HintSubject,
 		arg.Now,
 		arg.ExpiresAt,
 		arg.EndsAt,
@@ -113,35 +174,23 @@ func (q *Queries) InsertFlow(ctx context.Context, db DBTX, arg InsertFlowParams)
 	return err
 }
 
-const lockFlow = `-- name: LockFlow :one
-SELECT f.client_id, f.request, f.expires_at, f.completed_at FROM flows f
-WHERE f.tx_hash = $1 AND f.browser_hash = $2 AND f.ends_at > $3 FOR UPDATE
+const logoutRequest = `-- name: LogoutRequest :one
+SELECT f.request FROM flows f
+WHERE f.tx_hash = $1 AND f.browser_hash = $2 AND f.kind = 'logout' AND f.expires_at > $3
 `
 
-type LockFlowParams struct {
+type LogoutRequestParams struct {
 	TxHash      []byte
 	BrowserHash []byte
 	Now         time.Time
 }
 
-type LockFlowRow struct {
-	ClientID    string
-	Request     string
-	ExpiresAt   time.Time
-	CompletedAt *time.Time
-}
-
-// LockFlow reads a flow of this browser and keeps others from writing it.
-func (q *Queries) LockFlow(ctx context.Context, db DBTX, arg LockFlowParams) (LockFlowRow, error) {
-	row := db.QueryRow(ctx, lockFlow, arg.TxHash, arg.BrowserHash, arg.Now)
-	var i LockFlowRow
-	err := row.Scan(
-		&i.ClientID,
-		&i.Request,
-		&i.ExpiresAt,
-		&i.CompletedAt,
-	)
-	return i, err
+// LogoutRequest reads the logout request that another site's form posted and this browser came for.
+func (q *Queries) LogoutRequest(ctx context.Context, db DBTX, arg LogoutRequestParams) (string, error) {
+	row := db.QueryRow(ctx, logoutRequest, arg.TxHash, arg.BrowserHash, arg.Now)
+	var request string
+	err := row.Scan(&request)
+	return request, err
 }
 
 const moveBrowser = `-- name: MoveBrowser :exec
@@ -160,7 +209,8 @@ func (q *Queries) MoveBrowser(ctx context.Context, db DBTX, arg MoveBrowserParam
 }
 
 const restart = `-- name: Restart :execrows
-UPDATE flows f SET user_id = NULL, auth_time = NULL, amr = '{}', persistent = false, expires_at = $1
+UPDATE flows f SET user_id = NULL, auth_time = NULL, amr = '{}', persistent = false, chosen_user_id = NULL, another = false,
+  decided_user_id = NULL, decided_scopes = '{}', expires_at = $1
 WHERE f.tx_hash = $2 AND f.browser_hash = $3 AND f.completed_at IS NULL
 `
 
@@ -179,35 +229,75 @@ func (q *Queries) Restart(ctx context.Context, db DBTX, arg RestartParams) (int6
 	return result.RowsAffected(), nil
 }
 
+const signedIn = `-- name: SignedIn :execrows
+UPDATE flows f SET user_id = NULL, auth_time = NULL, amr = '{}', persistent = false
+WHERE f.tx_hash = $1 AND f.browser_hash = $2 AND f.completed_at IS NULL AND f.user_id = $3 AND f.auth_time = $4
+`
+
+type SignedInParams struct {
+	TxHash      []byte
+	BrowserHash []byte
+	UserID      *uuid.UUID
+	AuthTime    *time.Time
+}
+
+// SignedIn takes the proof out of a flow: a session is made of it, once.
+func (q *Queries) SignedIn(ctx context.Context, db DBTX, arg SignedInParams) (int64, error) {
+	result, err := db.Exec(ctx, signedIn,
+		arg.TxHash,
+		arg.BrowserHash,
+		arg.UserID,
+		arg.AuthTime,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const state = `-- name: State :one
 SELECT
-  f.tx_hash, coalesce(f.client_id, '')::text AS flow_client_id, coalesce(f.request, '')::text AS request, f.user_id AS flow_user_id,
-  f.auth_time AS flow_auth_time, coalesce(f.amr, '{}')::text[] AS flow_amr, coalesce(f.persistent, false)::boolean AS flow_persistent,
+  f.tx_hash, coalesce(f.client_id, '')::text AS flow_client_id, coalesce(f.request, '')::text AS request,
+  coalesce(f.hint_subject, '')::text AS hint_subject, f.chosen_user_id, coalesce(f.another, false)::boolean AS another,
+  f.user_id AS flow_user_id, f.auth_time AS flow_auth_time, coalesce(f.amr, '{}')::text[] AS flow_amr,
+  coalesce(f.persistent, false)::boolean AS flow_persistent, f.decided_user_id, coalesce(f.decided_scopes, '{}')::text[] AS decided_scopes,
   f.created_at AS flow_created_at, f.expires_at AS flow_expires_at, f.completed_at AS flow_completed_at,
   s.id AS session_id, s.user_id AS session_user_id, s.auth_time AS session_auth_time, coalesce(s.amr, '{}')::text[] AS session_amr,
   coalesce(s.acr, '')::text AS session_acr, s.persistent AS session_persistent,
-  u.id AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status
+  u.id AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status,
+  coalesce(CASE WHEN $1::boolean THEN u.claims->>'name' END, '')::text AS user_name,
+  coalesce((SELECT array_agg(i.canonical ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND $1::boolean), '{}')::text[] AS canonical_names,
+  coalesce((SELECT array_agg(i.display ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND $1::boolean), '{}')::text[] AS names,
+  coalesce(k.scopes, '{}')::text[] AS consented_scopes
 FROM (SELECT 1) AS one
-LEFT JOIN flows f ON f.tx_hash = $1 AND f.browser_hash = $2 AND f.ends_at > $3
-LEFT JOIN sessions s ON s.token_hash = $2 AND s.ended_at IS NULL AND s.ends_at > $3
-  AND s.seen_at + make_interval(secs => s.idle_seconds) > $3
+LEFT JOIN flows f ON f.tx_hash = $2 AND f.browser_hash = $3 AND f.kind = 'authorize' AND f.ends_at > $4
+LEFT JOIN sessions s ON s.token_hash = $3 AND s.ended_at IS NULL AND s.ends_at > $4
+  AND s.seen_at + make_interval(secs => s.idle_seconds) > $4
 LEFT JOIN users u ON u.id = coalesce(f.user_id, s.user_id)
+LEFT JOIN consents k ON k.user_id = u.id AND k.client_id = coalesce(f.client_id, $5)
 `
 
 type StateParams struct {
+	WithNames   bool
 	TxHash      []byte
 	BrowserHash []byte
 	Now         time.Time
+	ClientID    string
 }
 
 type StateRow struct {
 	TxHash            []byte
 	FlowClientID      string
 	Request           string
+	HintSubject       string
+	ChosenUserID      *uuid.UUID
+	Another           bool
 	FlowUserID        *uuid.UUID
 	FlowAuthTime      *time.Time
 	FlowAmr           []string
 	FlowPersistent    bool
+	DecidedUserID     *uuid.UUID
+	DecidedScopes     []string
 	FlowCreatedAt     *time.Time
 	FlowExpiresAt     *time.Time
 	FlowCompletedAt   *time.Time
@@ -220,21 +310,37 @@ type StateRow struct {
 	UserID            *uuid.UUID
 	Subject           string
 	UserStatus        string
+	UserName          string
+	CanonicalNames    []string
+	Names             []string
+	ConsentedScopes   []string
 }
 
 // State is everything that deciding the next step needs, by one statement: the flow of ?tx= when it belongs to this
-// browser, the browser's live session, and the person of whichever of the two is known, the flow's first.
+// browser, the browser's live session, the person of whichever of the two is known, the flow's first, and what that
+// person allowed the client. Names are read when a step may need them.
 func (q *Queries) State(ctx context.Context, db DBTX, arg StateParams) (StateRow, error) {
-	row := db.QueryRow(ctx, state, arg.TxHash, arg.BrowserHash, arg.Now)
+	row := db.QueryRow(ctx, state,
+		arg.WithNames,
+		arg.TxHash,
+		arg.BrowserHash,
+		arg.Now,
+		arg.ClientID,
+	)
 	var i StateRow
 	err := row.Scan(
 		&i.TxHash,
 		&i.FlowClientID,
 		&i.Request,
+		&i.HintSubject,
+		&i.ChosenUserID,
+		&i.Another,
 		&i.FlowUserID,
 		&i.FlowAuthTime,
 		&i.FlowAmr,
 		&i.FlowPersistent,
+		&i.DecidedUserID,
+		&i.DecidedScopes,
 		&i.FlowCreatedAt,
 		&i.FlowExpiresAt,
 		&i.FlowCompletedAt,
@@ -247,6 +353,10 @@ func (q *Queries) State(ctx context.Context, db DBTX, arg StateParams) (StateRow
 		&i.UserID,
 		&i.Subject,
 		&i.UserStatus,
+		&i.UserName,
+		&i.CanonicalNames,
+		&i.Names,
+		&i.ConsentedScopes,
 	)
 	return i, err
 }
