@@ -10,6 +10,6 @@ SELECT (sqlc.narg(grant_id)::uuid IS NULL OR EXISTS (
 -- name: RevokeToken :one
 -- RevokeToken revokes a single access token and records it. No row: it was revoked before.
 WITH revoked AS (
-  INSERT INTO revoked_tokens (jti, expires_at) VALUES (@jti, @expires_at) ON CONFLICT (realm_id, jti) DO NOTHING RETURNING jti
+  INSERT INTO revoked_tokens (jti, expires_at) VALUES (@jti, @expires_at) ON CONFLICT DO NOTHING RETURNING jti
 )
 SELECT record_event(@event) FROM revoked;

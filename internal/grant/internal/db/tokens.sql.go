@@ -14,7 +14,7 @@ import (
 
 const revokeToken = `-- name: RevokeToken :one
 WITH revoked AS (
-  INSERT INTO revoked_tokens (jti, expires_at) VALUES ($2, $3) ON CONFLICT (realm_id, jti) DO NOTHING RETURNING jti
+  INSERT INTO revoked_tokens (jti, expires_at) VALUES ($2, $3) ON CONFLICT DO NOTHING RETURNING jti
 )
 SELECT record_event($1) FROM revoked
 `
