@@ -24,12 +24,12 @@ func explainLogoutRedirect(c *client.Client, uri string) string {
 // explainAddress puts the address that came over the nearest registered one, and marks where they part. Whatever
 // could look like something else is written as an escape, so that a look-alike letter shows, too.
 func explainAddress(c client.Client, parameter, setting string, registered []string, uri string) string {
-	const mend = "or correct the application's request. The realm file is applied by: gatehouse realm apply -f FILE"
+	const apply = "  gatehouse realm apply -f FILE"
 	switch {
 	case uri == "":
 		return "The parameter " + parameter + " is missing."
 	case len(registered) == 0:
-		return fmt.Sprintf("The application %s has no %s. Add the address there, %s", c.ClientID, setting, mend)
+		return fmt.Sprintf("The application %s has no %s. Add the address there in the realm file:\n%s", c.ClientID, setting, apply)
 	}
 	asked := plain(uri)
 	nearest, at := "", -1
@@ -48,7 +48,7 @@ func explainAddress(c client.Client, parameter, setting string, registered []str
 		}
 		b.WriteString("\n")
 	}
-	fmt.Fprintf(&b, "Add the address to %s in the realm file, %s", setting, mend)
+	fmt.Fprintf(&b, "Correct the application's request, or add the address to\n%s in the realm file:\n%s", setting, apply)
 	return b.String()
 }
 

@@ -71,6 +71,6 @@ func (p *Provider) respondByForm(c *echo.Context, r realm.Realm, q *authorizatio
 	}
 	return p.Web.Page(c, r, web.Page{
 		Template: "formpost", Title: web.Message{Key: "formpost.title", Params: map[string]any{"app": q.client.Name}},
-		Data: data, FormAction: web.FormAction(q.redirectURI),
+		Data: data, FormAction: web.FormAction(q.redirectURI), Languages: []string{q.form.Get("ui_locales")},
 	})
 }
