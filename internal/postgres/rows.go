@@ -67,11 +67,20 @@ func (s single) RealmID() uuid.UUID { return s.id }
 
 func (s single) send(ctx context.Context, sql string, args []any) (*pgxpool.Conn, pgx.BatchResults, error) {
 	conn, br, err := s.trySend(ctx, sql, args)
-	if err != nil && s.set == setRead && isConnectionLoss(err) && ctx.Err() == nil {
-		// The pool held a connection that the server had closed. A read may simply be asked again.
-		return s.trySend(ctx, sql, args)
+	if s.db.lost(ctx, err) && s.set == setRead {
+		return s.trySend(ctx, sql, args) // a read may simply be asked again
 	}
 	return conn, br, err
+}
+
+// lost tells whether err says that the server had closed the connection. A restart or a failover closes all of them,
+// so the pool starts anew: the next statement must not find the next dead one. What a caller ended says nothing.
+func (db *DB) lost(ctx context.Context, err error) bool {
+	if err == nil || ctx.Err() != nil || !isConnectionLoss(err) {
+		return false
+	}
+	db.pool.Reset()
+	return true
 }
 
 func (s single) trySend(ctx context.Context, sql string, args []any) (*pgxpool.Conn, pgx.BatchResults, error) {

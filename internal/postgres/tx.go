@@ -86,6 +86,7 @@ func (t *transaction) first(ctx context.Context, sql string, args []any) (pgx.Ba
 	for range 2 {
 		if _, err := br.Exec(); err != nil {
 			_ = br.Close()
+			t.db.lost(ctx, err)
 			return nil, err
 		}
 	}
