@@ -47,12 +47,12 @@ users:
 `, 1)
 }
 
-// startWith is start with a process and options of one's own.
-func startWith(t testing.TB, change func(p *app.Process, o *app.Options), files ...string) *instance {
+// startWith is startOn with a process and options of one's own.
+func startWith(t testing.TB, database string, change func(p *app.Process, o *app.Options), files ...string) *instance {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	i := &instance{URL: "http://" + listener.Addr().String(), Clock: &testdb.Clock{}, Database: testdb.NewURL(t), Logs: &logs{}}
+	i := &instance{URL: "http://" + listener.Addr().String(), Clock: &testdb.Clock{}, Database: database, Logs: &logs{}}
 	i.Clock.Set(time.Now())
 	p, o := process(t, i.Database, i.Logs), app.Options{Now: i.Clock.Now, PublicURL: i.URL}
 	change(&p, &o)
