@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"errors"
 	"io"
 	"net"
 	"net/url"
@@ -34,7 +33,7 @@ func listens(t *testing.T, server string) bool {
 	require.NoError(t, err)
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", u.Host)
 	if err != nil {
-		require.True(t, errors.Is(err, syscall.ECONNREFUSED), "%v", err)
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
 		return false
 	}
 	require.NoError(t, conn.Close())

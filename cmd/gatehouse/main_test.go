@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,10 +30,16 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// patience is how long a program may run before it counts as hanging.
+const patience = time.Minute
+
 // program is the real program as another process, with nothing of ours in its environment but what is given.
 func program(t *testing.T, environ []string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.WaitDelay = time.Second // what it left behind may hold its output open
 	cmd.Env = append(foreignEnviron(), append(environ, actAsProgram+"=1")...)
 	return cmd
 }

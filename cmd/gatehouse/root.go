@@ -100,7 +100,7 @@ func newRoot(env environment) *cobra.Command {
 
 // execute runs the command line and returns the exit status.
 func execute(ctx context.Context, args []string, env environment) int {
-	root := newRoot(env)
+	root := newRoot(env) //nolint:contextcheck // commands take theirs from cobra, which has it from ExecuteContext
 	root.SetArgs(args)
 	return report(env.Stderr, root.ExecuteContext(ctx))
 }

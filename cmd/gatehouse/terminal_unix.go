@@ -36,5 +36,5 @@ func hideInput(terminal *os.File) (restore func() error, err error) {
 }
 
 func descriptor(f *os.File) int {
-	return int(f.Fd()) //nolint:gosec // descriptors are small numbers
+	return int(f.Fd())
 }

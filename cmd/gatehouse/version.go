@@ -10,7 +10,7 @@ import (
 
 // Releases are built with -ldflags "-X main.version=v1.2.3 -X main.commit=…". Without, the toolchain's own record is used.
 var (
-	version string //nolint:gochecknoglobals // the linker can set nothing else
+	version string
 	commit  string //nolint:gochecknoglobals // the linker can set nothing else
 )
 
