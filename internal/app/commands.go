@@ -71,7 +71,7 @@ func RealmApply(ctx context.Context, p Process, files []string, o realmfile.Appl
 func readRealmFiles(paths []string) ([]realmfile.File, error) {
 	var files []realmfile.File
 	for _, path := range paths {
-		content, err := os.ReadFile(path) //nolint:gosec // the operator's own choice of file
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return nil, fmt.Errorf("read a realm file: %w", err)
 		}

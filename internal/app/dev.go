@@ -174,7 +174,7 @@ type developmentSecrets struct {
 // keepSecrets reads the secrets in path, or makes them and keeps them there, readable by the owner alone.
 func keepSecrets(path string) (developmentSecrets, error) {
 	var s developmentSecrets
-	content, err := os.ReadFile(path) //nolint:gosec // the data directory's own file
+	content, err := os.ReadFile(path)
 	switch {
 	case err == nil:
 		if err := json.Unmarshal(content, &s); err != nil {
@@ -195,7 +195,7 @@ func keepSecrets(path string) (developmentSecrets, error) {
 		return s, err
 	}
 	s.Password = base64.RawURLEncoding.EncodeToString(b[:])
-	if content, err = json.MarshalIndent(s, "", "  "); err != nil {
+	if content, err = json.MarshalIndent(s, "", "  "); err != nil { //nolint:gosec // a file that only its owner can read
 		return s, err
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

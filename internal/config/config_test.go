@@ -112,7 +112,8 @@ func TestLoad_precedence(t *testing.T) {
 		{
 			"file_named_by_the_environment",
 			[]string{"GATEHOUSE_CONFIG_FILE=/etc/gatehouse.yaml"},
-			config.Options{}, 7 * time.Second, config.SourceFile,
+			config.Options{},
+			7 * time.Second, config.SourceFile,
 		},
 		{
 			"env_over_file",
@@ -246,7 +247,8 @@ func TestValidate(t *testing.T) {
 		{"a_key_id_twice_is_refused", config.ModeServe, []string{"GATEHOUSE_SECRET_KEY=" + ring("a", "a")}, "occurs twice"},
 		{
 			"a_constant_key_is_refused", config.ModeServe,
-			[]string{"GATEHOUSE_SECRET_KEY=k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}, "one byte repeated",
+			[]string{"GATEHOUSE_SECRET_KEY=k1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="},
+			"one byte repeated",
 		},
 		{"a_flag_is_true_or_false", config.ModeDev, []string{"ENABLE_MFA=perhaps"}, `ENABLE_MFA cannot be used: "perhaps" is not true or false`},
 		{"a_number_is_a_number", config.ModeDev, []string{"GATEHOUSE_DATABASE_MAX_CONNS=many"}, `"many" is not a whole number`},

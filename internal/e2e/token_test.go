@@ -186,8 +186,10 @@ func TestAZ12_ASecondUseOfTheCode(t *testing.T) {
 	t.Run("a failed client authentication burns nothing", func(t *testing.T) {
 		code := newBrowser(t).code(i, "one")
 		for _, headers := range [][]string{
-			{"Authorization", basic("web", "wrong-"+webSecret)}, {"Authorization", basic("nobody", webSecret)},
-			{"Authorization", "Bearer x"}, {"Authorization", "Basic !"},
+			{"Authorization", basic("web", "wrong-"+webSecret)},
+			{"Authorization", basic("nobody", webSecret)},
+			{"Authorization", "Bearer x"},
+			{"Authorization", "Basic !"},
 		} {
 			requireRefused(t, token(t, i, "one", exchange(code), headers...), http.StatusUnauthorized, "invalid_client")
 		}

@@ -24,10 +24,10 @@ import (
 func (p *Provider) authorize(c *echo.Context) error {
 	r, ctx := web.Realm(c), c.Request().Context()
 	if c.Request().Method == http.MethodPost {
-		return p.authorizePosted(c, ctx, r)
+		return p.authorizePosted(ctx, c, r)
 	}
 	if tx := c.QueryParam("tx"); tx != "" {
-		return p.resume(c, ctx, r, tx)
+		return p.resume(ctx, c, r, tx)
 	}
 	form := c.QueryParams()
 	q, err := p.checkRequest(ctx, r, form)
@@ -38,12 +38,12 @@ func (p *Provider) authorize(c *echo.Context) error {
 	if err != nil {
 		return p.refuseAuthorization(c, r, q, err)
 	}
-	return p.dispatch(c, ctx, r, q, s)
+	return p.dispatch(ctx, c, r, q, s)
 }
 
 // authorizePosted takes a request that another site's form posted. Such a POST brings no Lax cookie, so it is kept
 // and the browser sent to fetch the answer.
-func (p *Provider) authorizePosted(c *echo.Context, ctx context.Context, r realm.Realm) error {
+func (p *Provider) authorizePosted(ctx context.Context, c *echo.Context, r realm.Realm) error {
 	form, err := web.Form(c)
 	if err != nil {
 		return err
@@ -65,10 +65,10 @@ func (p *Provider) authorizePosted(c *echo.Context, ctx context.Context, r realm
 
 // resume goes on with a flow. The stored request is checked anew, so that a client or address that was switched off
 // meanwhile stops the flow here too.
-func (p *Provider) resume(c *echo.Context, ctx context.Context, r realm.Realm, tx string) error {
+func (p *Provider) resume(ctx context.Context, c *echo.Context, r realm.Realm, tx string) error {
 	s, err := p.Engine.Load(ctx, r, tx, p.browser(c, r))
 	if errors.Is(err, flow.ErrGone) {
-		s, err = p.bind(c, ctx, r, tx)
+		s, err = p.bind(ctx, c, r, tx)
 	}
 	if errors.Is(err, flow.ErrGone) {
 		return problem.New(problem.FlowUnknown).Because(err)
@@ -88,11 +88,11 @@ func (p *Provider) resume(c *echo.Context, ctx context.Context, r realm.Realm, t
 	case s.Completed:
 		s = s.Anew() // the page was loaded again: the same request once more
 	}
-	return p.dispatch(c, ctx, r, q, s)
+	return p.dispatch(ctx, c, r, q, s)
 }
 
 // bind gives a posted request to the browser that came for its answer.
-func (p *Provider) bind(c *echo.Context, ctx context.Context, r realm.Realm, tx string) (*flow.State, error) {
+func (p *Provider) bind(ctx context.Context, c *echo.Context, r realm.Realm, tx string) (*flow.State, error) {
 	browser, err := p.ensureBrowser(c, r)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ func (p *Provider) ensureBrowser(c *echo.Context, r realm.Realm) (session.Token,
 }
 
 // dispatch sends the browser to the first pending step, or answers the client when there is none.
-func (p *Provider) dispatch(c *echo.Context, ctx context.Context, r realm.Realm, q *authorization, s *flow.State) error {
+func (p *Provider) dispatch(ctx context.Context, c *echo.Context, r realm.Realm, q *authorization, s *flow.State) error {
 	step := p.Engine.Next(s)
 	if step != nil && slices.Contains(q.prompt, "none") {
 		return p.refuseAuthorization(c, r, q, refuse(string(step.Unmet()), "The request cannot be completed without interaction."))
@@ -125,14 +125,14 @@ func (p *Provider) dispatch(c *echo.Context, ctx context.Context, r realm.Realm,
 	if p.Engine.Authenticated(s) {
 		switch {
 		case s.Unexpected():
-			return p.turnAway(c, ctx, r, q, s, refuse(codeLoginRequired, "Somebody else signed in than the id_token_hint says."))
+			return p.turnAway(ctx, c, r, q, s, refuse(codeLoginRequired, "Somebody else signed in than the id_token_hint says."))
 		case s.Denied():
-			return p.turnAway(c, ctx, r, q, s, refuse(codeAccessDenied, "The person does not allow what was asked for."))
+			return p.turnAway(ctx, c, r, q, s, refuse(codeAccessDenied, "The person does not allow what was asked for."))
 		case step == nil:
-			return p.issue(c, ctx, r, q, s)
+			return p.issue(ctx, c, r, q, s)
 		}
 		var err error
-		if s, err = p.signIn(c, ctx, r, s); err != nil {
+		if s, err = p.signIn(ctx, c, r, s); err != nil {
 			return err
 		}
 	}
@@ -158,15 +158,15 @@ func chosenLocale(c *echo.Context) string {
 
 // turnAway answers the client with an error that a person brought about. Who they are was settled before, so a fresh
 // proof still becomes their session.
-func (p *Provider) turnAway(c *echo.Context, ctx context.Context, r realm.Realm, q *authorization, s *flow.State, refusal *protocolError) error {
-	if _, err := p.signIn(c, ctx, r, s); err != nil {
+func (p *Provider) turnAway(ctx context.Context, c *echo.Context, r realm.Realm, q *authorization, s *flow.State, refusal *protocolError) error {
+	if _, err := p.signIn(ctx, c, r, s); err != nil {
 		return err
 	}
 	return p.refuseAuthorization(c, r, q, refusal)
 }
 
 // signIn makes a session of a fresh proof while the request still waits for something else.
-func (p *Provider) signIn(c *echo.Context, ctx context.Context, r realm.Realm, s *flow.State) (*flow.State, error) {
+func (p *Provider) signIn(ctx context.Context, c *echo.Context, r realm.Realm, s *flow.State) (*flow.State, error) {
 	if !s.Authenticated.Fresh {
 		return s, nil
 	}
@@ -195,7 +195,7 @@ func lostFlow(err error) error {
 }
 
 // issue makes the code and, when somebody just proved who they are, the session, in one transaction.
-func (p *Provider) issue(c *echo.Context, ctx context.Context, r realm.Realm, q *authorization, s *flow.State) error {
+func (p *Provider) issue(ctx context.Context, c *echo.Context, r realm.Realm, q *authorization, s *flow.State) error {
 	ctx = event.By(ctx, event.User, s.User.ID.String())
 	if s.Decision != nil {
 		q.narrow(s.Decision.Scopes)

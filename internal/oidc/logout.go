@@ -45,13 +45,13 @@ func (p *Provider) endSession(c *echo.Context) error {
 			return err
 		}
 		if !form.Has(web.TokenField) {
-			return p.keepLogout(c, ctx, r, form)
+			return p.keepLogout(ctx, c, r, form)
 		}
 	}
 	tx := c.QueryParam("tx")
 	if tx != "" {
 		var err error
-		if form, err = p.keptLogout(c, ctx, r, tx); err != nil {
+		if form, err = p.keptLogout(ctx, c, r, tx); err != nil {
 			return err
 		}
 	}
@@ -82,7 +82,7 @@ func (p *Provider) endSession(c *echo.Context) error {
 
 // keepLogout takes a request that another site's form posted. Such a POST brings no Lax cookie, so it is kept and
 // the browser sent to fetch the answer, without the ID token in the address.
-func (p *Provider) keepLogout(c *echo.Context, ctx context.Context, r realm.Realm, form url.Values) error {
+func (p *Provider) keepLogout(ctx context.Context, c *echo.Context, r realm.Realm, form url.Values) error {
 	if _, err := p.checkLogout(ctx, r, form); err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (p *Provider) keepLogout(c *echo.Context, ctx context.Context, r realm.Real
 
 // keptLogout returns the request that was posted. When it is not this browser's, or was answered before, the person
 // is asked as if nobody had sent them.
-func (p *Provider) keptLogout(c *echo.Context, ctx context.Context, r realm.Realm, tx string) (url.Values, error) {
+func (p *Provider) keptLogout(ctx context.Context, c *echo.Context, r realm.Realm, tx string) (url.Values, error) {
 	browser, err := p.ensureBrowser(c, r)
 	if err != nil {
 		return nil, err

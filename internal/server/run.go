@@ -107,7 +107,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	pair, perr := tls.LoadX509KeyPair(c.certFile, c.keyFile)
 	if err = errors.Join(err, perr); err != nil {
 		if c.pair != nil {
-			return c.pair, nil //nolint:nilerr // half-written files are read again at the next connection
+			return c.pair, nil // files that are half written are read again at the next connection
 		}
 		return nil, fmt.Errorf("read the TLS certificate: %w", err)
 	}

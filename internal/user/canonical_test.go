@@ -1,7 +1,6 @@
 package user_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"unicode"
@@ -46,9 +45,13 @@ func TestID01_EverySpellingHasOneCanonicalForm(t *testing.T) {
 func TestID01_DifferentNamesStayDifferent(t *testing.T) {
 	t.Parallel()
 	for _, pair := range [][2]string{
-		{"izmir", "İzmir"}, {"izmir", "ızmir"}, {"alice", "аlice"},
-		{"a.b@example.com", "ab@example.com"}, {"a@example.com", "a+b@example.com"},
-		{"x@straße.test", "x@strasse.test"}, {"alice", "alicé"},
+		{"izmir", "İzmir"},
+		{"izmir", "ızmir"},
+		{"alice", "аlice"},
+		{"a.b@example.com", "ab@example.com"},
+		{"a@example.com", "a+b@example.com"},
+		{"x@straße.test", "x@strasse.test"},
+		{"alice", "alicé"},
 	} {
 		a, err := user.Canonical(pair[0])
 		require.NoError(t, err)
@@ -183,7 +186,7 @@ func FuzzCanonical(f *testing.F) {
 		got, err := user.Canonical(s)
 		if err != nil {
 			var refused *user.IdentifierError
-			require.True(t, errors.As(err, &refused))
+			require.ErrorAs(t, err, &refused)
 			return
 		}
 		again, err := user.Canonical(got.Canonical)
