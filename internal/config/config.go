@@ -56,9 +56,10 @@ type Config struct {
 	TLSKeyFile  string `env:"GATEHOUSE_TLS_KEY_FILE"`
 	// TrustedProxies are the networks whose X-Forwarded headers are believed.
 	TrustedProxies Networks `env:"GATEHOUSE_TRUSTED_PROXIES"`
-	// OutboundAllow lists private destinations that the guard of outbound
-	// requests lets through: host, host:port or network.
-	OutboundAllow []string `env:"GATEHOUSE_OUTBOUND_ALLOW"`
+	// OutboundAllow lists what the guard of outbound requests lets through
+	// beyond public hosts on port 443: a host (with private addresses too), a
+	// host:port, or a network of private addresses.
+	OutboundAllow Destinations `env:"GATEHOUSE_OUTBOUND_ALLOW"`
 
 	// DatabaseURL is PostgreSQL's connection string. In development, empty means
 	// the embedded server.

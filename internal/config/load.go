@@ -232,7 +232,6 @@ func (l *loader) parse() Config {
 
 	config := Config{Mode: l.options.Mode}
 	err := env.ParseWithOptions(&config, env.Options{Environment: texts})
-	config.OutboundAllow = splitList(strings.Join(config.OutboundAllow, ","))
 	config.RealmFiles = splitList(strings.Join(config.RealmFiles, ","))
 	var all env.AggregateError
 	if errors.As(err, &all) {
