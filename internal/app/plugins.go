@@ -1,6 +1,8 @@
 package app
 
 import (
+	"crypto/rand"
+
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
 	"github.com/gatehouse-id/gatehouse/internal/flow/consent"
@@ -13,7 +15,7 @@ import (
 func (s *System) steps() (authenticate, require []flow.Step) {
 	authenticate = []flow.Step{
 		selectaccount.Step{},
-		firstfactor.Step{Hasher: s.Hasher, Failures: s.failures, Now: s.now},
+		firstfactor.Step{Hasher: s.Hasher, Failures: s.failures, Now: s.now, Random: rand.Reader},
 	}
 	require = []flow.Step{
 		consent.Step{Now: s.now},

@@ -112,6 +112,16 @@ func TestAU01_ASignInIsRecorded(t *testing.T) {
 	require.Equal(t, []string{"client", "web", "web"}, []string{exchanged.Kind, exchanged.Actor, exchanged.Client})
 
 	begin = i.lastEvent(t)
+	i.Clock.Advance(time.Minute)
+	requireCode(t, b.follow(i, b.try(b.loginPage(i, "prompt", "login"), "ana", anaPassword)))
+	again := i.events(t, begin)
+	require.Equal(t, []string{"session.rotated", "session.renewed"}, types(again))
+	for _, e := range again {
+		require.Equal(t, []string{"user", ana.String(), ana.String()}, []string{e.Kind, e.Actor, e.User.String()}, e.Type)
+		require.Equal(t, sid, e.Session.String(), e.Type)
+	}
+
+	begin = i.lastEvent(t)
 	address := i.Issuer("one") + "/end_session"
 	require.Equal(t, http.StatusOK, b.post(address, url.Values{"csrf": {hidden(t, b.get(address).Body, "csrf")}}).StatusCode)
 	ended := i.events(t, begin)

@@ -284,19 +284,25 @@ func TestSS06_AFlowBelongsToItsBrowser(t *testing.T) {
 func TestSS06_APlantedCookieIsWorthlessAfterTheLogin(t *testing.T) {
 	t.Parallel()
 	i := start(t, realmFile("one"))
-	attacker := newBrowser(t)
-	page := attacker.loginPage(i)
-	planted := attacker.cookie(i)
-	victim := withCookie(t, i, planted)
-	page = victim.get(page.Request.URL.String())
-	require.Equal(t, http.StatusOK, page.StatusCode)
+	signedInAsBob := newBrowser(t)
+	requireCode(t, signedInAsBob.follow(i, signedInAsBob.try(signedInAsBob.loginPage(i), "bob", anaPassword)))
+	i.Clock.Advance(time.Minute)
+	for name, attacker := range map[string]*browser{"from a fresh browser": newBrowser(t), "with the attacker's session": signedInAsBob} {
+		page := attacker.loginPage(i, "prompt", "login")
+		victim := withCookie(t, i, attacker.cookie(i))
+		page = victim.get(page.Request.URL.String())
+		require.Equal(t, http.StatusOK, page.StatusCode, name)
 
-	answer := victim.try(page, "ana", anaPassword)
-	require.Equal(t, http.StatusSeeOther, answer.StatusCode)
-	requireCode(t, victim.follow(i, answer))
-	require.Empty(t, victim.silent(i))
+		answer := victim.try(page, "ana", anaPassword)
+		require.Equal(t, http.StatusSeeOther, answer.StatusCode, name)
+		// The attacker is faster than the victim's browser.
+		r := attacker.get(answer.Location().String())
+		require.Empty(t, r.Location().Query().Get("code"), "%s: the attacker is signed in as the victim", name)
+		require.Equal(t, http.StatusNotFound, r.StatusCode, "%s\n%s", name, r.Body)
+		requireCode(t, victim.follow(i, answer))
+		require.Empty(t, victim.silent(i), name)
 
-	require.Equal(t, "login_required", attacker.silent(i))
-	require.Equal(t, http.StatusNotFound, attacker.get(answer.Location().String()).StatusCode)
-	require.Equal(t, http.StatusNotFound, attacker.get(page.Request.URL.String()).StatusCode, "the flow went with the new cookie")
+		require.Equal(t, "login_required", attacker.silent(i), name)
+		require.Equal(t, http.StatusNotFound, attacker.get(page.Request.URL.String()).StatusCode, "%s: the flow went with the new cookie", name)
+	}
 }

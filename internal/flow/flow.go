@@ -70,6 +70,8 @@ type Outcome struct {
 	Page Page
 	// RetryAfter says how long to wait; zero when that is not the problem.
 	RetryAfter time.Duration
+	// Cookie is the browser's new cookie after a proof of identity (Authenticate), "" when it keeps the one it has.
+	Cookie session.Token
 }
 
 // Done tells whether the step was passed.

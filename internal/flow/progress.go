@@ -20,14 +20,26 @@ type Proof struct {
 	User       uuid.UUID
 	AMR        []string
 	Persistent bool
+	// Cookie is new; the browser gets it with the answer (Outcome.Cookie).
+	Cookie session.Token
 }
 
-// Authenticate notes in the flow who proved to be whom.
+// Authenticate notes in the flow who proved to be whom. Session and flows of the browser move to a new cookie at once,
+// not only when a session is made of the proof: whoever planted the cookie that the form came with could otherwise walk
+// the rest of the way faster than its owner.
 func Authenticate(ctx context.Context, tx realm.Tx, s *State, p Proof, now time.Time) error {
 	n, err := db.New().Authenticated(ctx, tx, db.AuthenticatedParams{
 		TxHash: hashTx(s.Tx), BrowserHash: s.Browser.Hash(), UserID: &p.User, AuthTime: &now, Amr: p.AMR, Persistent: p.Persistent,
 	})
-	return touched(n, err, "note an authentication")
+	if err := touched(n, err, "note an authentication"); err != nil {
+		return err
+	}
+	if s.Session != nil {
+		if err := session.Rotate(ctx, tx, s.Session.ID, s.Session.UserID, p.Cookie, now); err != nil {
+			return err
+		}
+	}
+	return moveBrowser(ctx, tx, s.Browser, p.Cookie)
 }
 
 // ChooseSession notes that the person goes on with the account that is there.
@@ -78,9 +90,8 @@ func SignIn(ctx context.Context, tx realm.Tx, s *State, cookie session.Token, no
 	if err != nil {
 		return nil, err
 	}
-	// Whoever knew the old cookie, because they had planted it, loses the flows with it.
-	if err := q.MoveBrowser(ctx, tx, db.MoveBrowserParams{Seen: s.Browser.Hash(), BrowserHash: cookie.Hash()}); err != nil {
-		return nil, fmt.Errorf("move a browser's flows: %w", err)
+	if err := moveBrowser(ctx, tx, s.Browser, cookie); err != nil {
+		return nil, err
 	}
 	after := *s
 	after.Browser, after.Authenticated.Fresh = cookie, false
@@ -92,6 +103,14 @@ func SignIn(ctx context.Context, tx realm.Tx, s *State, cookie session.Token, no
 func Complete(ctx context.Context, tx realm.Tx, s *State, now time.Time) error {
 	n, err := db.New().Complete(ctx, tx, db.CompleteParams{TxHash: hashTx(s.Tx), BrowserHash: s.Browser.Hash(), Now: &now})
 	return touched(n, err, "complete a flow")
+}
+
+// moveBrowser gives the flows of a browser to its new cookie. Who knows only the old one loses them.
+func moveBrowser(ctx context.Context, tx realm.Tx, before, after session.Token) error {
+	if err := db.New().MoveBrowser(ctx, tx, db.MoveBrowserParams{Seen: before.Hash(), BrowserHash: after.Hash()}); err != nil {
+		return fmt.Errorf("move a browser's flows: %w", err)
+	}
+	return nil
 }
 
 func touched(n int64, err error, what string) error {

@@ -70,6 +70,10 @@ func (s *Surface) submit(step flow.Step) echo.HandlerFunc {
 		case !outcome.Done():
 			return s.page(c, r, step, state, outcome)
 		}
+		if outcome.Cookie != "" {
+			persistent := state.Session != nil && state.Session.Persistent
+			s.Web.SetCookie(c, r, string(outcome.Cookie), session.CookieLife(r, persistent))
+		}
 		return c.Redirect(http.StatusSeeOther, dispatcher(c, r, state))
 	}
 }

@@ -21,6 +21,15 @@ type Renewed struct {
 // Type implements event.Event.
 func (Renewed) Type() string { return "session.renewed" }
 
+// Rotated says that a live session got a new cookie, because somebody proved an identity in its browser: whoever knew
+// the old cookie must not share what comes of it.
+type Rotated struct {
+	event.Subject `json:"-"`
+}
+
+// Type implements event.Event.
+func (Rotated) Type() string { return "session.rotated" }
+
 // Ended says that a session is over.
 type Ended struct {
 	event.Subject `json:"-"`

@@ -95,6 +95,19 @@ func Start(ctx context.Context, tx realm.Tx, n New, now time.Time) (uuid.UUID, e
 	return id, event.Record(ctx, tx, Started{Subject: event.Subject{User: n.UserID, Session: id}, AMR: n.AMR, Persistent: n.Persistent}, now)
 }
 
+// Rotate gives a live session a new cookie, as every proof of an identity does to its browser. A session that has
+// ended meanwhile stays ended.
+func Rotate(ctx context.Context, tx realm.Tx, id, user uuid.UUID, t Token, now time.Time) error {
+	n, err := db.New().Rotate(ctx, tx, db.RotateParams{ID: id, TokenHash: t.Hash()})
+	if err != nil {
+		return fmt.Errorf("rotate a session's cookie: %w", err)
+	}
+	if n == 0 {
+		return nil
+	}
+	return event.Record(ctx, tx, Rotated{Subject: event.Subject{User: user, Session: id}}, now)
+}
+
 // ends returns the idle time in seconds and the absolute end.
 func ends(l realm.Lifetimes, persistent bool, now time.Time) (int32, time.Time) {
 	idle, absolute := l.SessionIdle, l.SessionAbsolute

@@ -9,6 +9,10 @@ UPDATE sessions s SET token_hash = @token_hash, auth_time = @auth_time, amr = @a
   seen_at = @now, idle_seconds = @idle_seconds, ends_at = @ends_at
 WHERE s.id = @id AND s.user_id = @user_id AND s.ended_at IS NULL;
 
+-- name: Rotate :execrows
+-- Rotate gives a live session a new cookie.
+UPDATE sessions s SET token_hash = @token_hash WHERE s.id = @id AND s.ended_at IS NULL;
+
 -- name: EndSession :execrows
 -- EndSession ends a live session.
 UPDATE sessions s SET ended_at = @now WHERE s.id = @id AND s.ended_at IS NULL;

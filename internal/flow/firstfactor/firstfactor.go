@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/password"
 	"github.com/gatehouse-id/gatehouse/internal/problem"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/session"
 	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
@@ -27,6 +29,7 @@ type Step struct {
 	Hasher   *password.Hasher
 	Failures *limit.Failures
 	Now      func() time.Time
+	Random   io.Reader
 }
 
 var _ flow.Step = Step{}
@@ -131,12 +134,13 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 		attempt.Succeeded(ctx)
 		return refused("login.disabled", again), step.refuse(ctx, r, s, who, "inactive")
 	}
-	if err := step.accept(ctx, r, s, who, plain, in.Checked("remember"), result.NeedsRehash); err != nil {
+	cookie, err := step.accept(ctx, r, s, who, plain, in.Checked("remember"), result.NeedsRehash)
+	if err != nil {
 		attempt.Withdraw(ctx)
 		return flow.Outcome{}, err
 	}
 	attempt.Succeeded(ctx)
-	return flow.Outcome{}, nil
+	return flow.Outcome{Cookie: cookie}, nil
 }
 
 func required(typed, plain string) map[string]flow.Message {
@@ -208,24 +212,29 @@ func (step Step) verify(ctx context.Context, who candidate, plain string) (passw
 	return step.Hasher.Verify(ctx, who.Hash, plain)
 }
 
-// accept notes the proof in the flow, together with a stronger hash when the stored one is weaker than today's.
-func (step Step) accept(ctx context.Context, r realm.Realm, s *flow.State, who candidate, plain string, remember, rehash bool) error {
+// accept notes the proof in the flow, together with a stronger hash when the stored one is weaker than today's. It
+// returns the browser's new cookie.
+func (step Step) accept(ctx context.Context, r realm.Realm, s *flow.State, who candidate, plain string, remember, rehash bool) (session.Token, error) {
 	stronger := ""
 	if rehash {
 		var err error
 		if stronger, err = step.Hasher.Hash(ctx, plain); err != nil && !errors.Is(err, password.ErrBusy) {
-			return fmt.Errorf("hash a password anew: %w", err)
+			return "", fmt.Errorf("hash a password anew: %w", err)
 		}
+	}
+	cookie, err := session.NewToken(step.Random)
+	if err != nil {
+		return "", err
 	}
 	now := step.Now()
 	ctx = event.By(ctx, event.User, who.ID.String())
-	return r.InTx(ctx, func(tx realm.Tx) error {
+	return cookie, r.InTx(ctx, func(tx realm.Tx) error {
 		if stronger != "" {
 			if err := password.Upgrade(ctx, tx, who.ID, who.Hash, stronger, now); err != nil {
 				return err
 			}
 		}
-		return flow.Authenticate(ctx, tx, s, flow.Proof{User: who.ID, AMR: []string{"pwd"}, Persistent: remember}, now)
+		return flow.Authenticate(ctx, tx, s, flow.Proof{User: who.ID, AMR: []string{"pwd"}, Persistent: remember, Cookie: cookie}, now)
 	})
 }
 

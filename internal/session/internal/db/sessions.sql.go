@@ -104,6 +104,24 @@ func (q *Queries) Reauthenticate(ctx context.Context, db DBTX, arg Reauthenticat
 	return result.RowsAffected(), nil
 }
 
+const rotate = `-- name: Rotate :execrows
+UPDATE sessions s SET token_hash = $1 WHERE s.id = $2 AND s.ended_at IS NULL
+`
+
+type RotateParams struct {
+	TokenHash []byte
+	ID        uuid.UUID
+}
+
+// Rotate gives a live session a new cookie.
+func (q *Queries) Rotate(ctx context.Context, db DBTX, arg RotateParams) (int64, error) {
+	result, err := db.Exec(ctx, rotate, arg.TokenHash, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const seen = `-- name: Seen :exec
 UPDATE sessions s SET seen_at = greatest(s.seen_at, b.at)
 FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::timestamptz[]) AS at) AS b
