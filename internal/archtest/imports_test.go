@@ -13,7 +13,7 @@ import (
 // x that have no place of their own; they do not know each other. A package need not exist yet.
 var order = strings.Fields(`
 	sql templates api pkg/...
-	internal/problem internal/config internal/telemetry internal/i18n internal/envelope internal/limit internal/safehttp
+	internal/problem internal/config internal/telemetry internal/i18n internal/envelope internal/limit internal/limit/redis internal/safehttp
 	internal/mail internal/mail/... internal/sms internal/sms/...
 	internal/postgres internal/postgres/devpg internal/postgres/jobs
 	internal/realm internal/event internal/web

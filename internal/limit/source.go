@@ -6,7 +6,9 @@ import (
 )
 
 // Source holds the numbers. Its methods are atomic, safe for concurrent use and
-// cannot fail; see the package comment for what that asks of a remote one.
+// cannot fail; see the package comment for what that asks of a remote one. The
+// keys of one call of Reserve or Settle begin with the same text up to their
+// first "|" (the realm), so that a source of many machines can keep them together.
 type Source interface {
 	// Spend takes one event from the key's rate.
 	Spend(ctx context.Context, key string, r Rate) Decision

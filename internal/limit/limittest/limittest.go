@@ -99,7 +99,7 @@ func small() limit.Policy {
 func charge(keys ...limit.Key) []limit.Charge {
 	charges := make([]limit.Charge, len(keys))
 	for i, k := range keys {
-		charges[i] = limit.Charge{Key: k, Policy: small()}
+		charges[i] = limit.Charge{Key: limit.Key{Kind: k.Kind, Value: "realm|" + k.Value}, Policy: small()}
 	}
 	return charges
 }
@@ -207,7 +207,7 @@ func refund(t *testing.T, b Bench) {
 	settle(t, b, limit.Refund, c[0], locks[0])
 	fail(t, b, 1, c)
 	requireWait(t, b, time.Second, c)
-	settle(t, b, limit.Refund, limit.Charge{Key: limit.Address("new"), Policy: small()}, time.Time{})
+	settle(t, b, limit.Refund, charge(limit.Address("new"))[0], time.Time{})
 	fail(t, b, 3, charge(limit.Address("new")))
 	requireWait(t, b, time.Second, charge(limit.Address("new")))
 }
