@@ -74,8 +74,9 @@ type Config struct {
 	// PostgresBin is the directory of initdb and postgres for the embedded
 	// server; empty means that the usual places are searched.
 	PostgresBin string `env:"GATEHOUSE_PG_BIN"`
-	// RedisURL is where limits are counted when several processes share them;
-	// empty means in this process.
+	// RedisURL is where limits are counted when several processes share them:
+	// redis://, rediss:// or unix://; empty means in this process. Outside
+	// development a Redis on another machine is rediss://.
 	RedisURL Secret `env:"GATEHOUSE_REDIS_URL"`
 
 	// SecretKey is the ring of master keys that seal secrets at rest: a comma

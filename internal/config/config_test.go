@@ -301,3 +301,36 @@ func TestOP01_ServeRefusesPlainHTTPToTheNetwork(t *testing.T) {
 		})
 	}
 }
+
+func TestOP01_RedisOnAnotherMachineNeedsTLS(t *testing.T) {
+	t.Parallel()
+	o := config.Options{Mode: config.ModeServe}
+	for claim, row := range map[string]struct{ address, want string }{
+		"plain":                 {"redis://:hunter2@cache.example:6379/0", `reaches "cache.example" without TLS`},
+		"plain_private_address": {"redis://10.0.0.2:6379", `reaches "10.0.0.2" without TLS`},
+		"plain_second_machine":  {"redis://127.0.0.1:6379?addr=10.0.0.2:6379", `reaches "10.0.0.2" without TLS`},
+		"certificate_unchecked": {"rediss://:hunter2@cache.example?skip_verify=1", `"skip_verify" that is unknown`},
+		"another_scheme":        {"http://:hunter2@cache.example", "is not the address of a Redis"},
+		"no_host":               {"redis:///0", "is not the address of a Redis"},
+		"nonsense":              {"redis://:hunter2@%zz", "is not the address of a Redis"},
+	} {
+		t.Run(claim+"_is_refused", func(t *testing.T) {
+			t.Parallel()
+			said := invalid(t, serving("GATEHOUSE_REDIS_URL="+row.address), o).Error()
+			require.Contains(t, said, row.want)
+			require.NotContains(t, said, "hunter2")
+		})
+	}
+	for claim, address := range map[string]string{
+		"tls": "rediss://:hunter2@cache.example:6379/0?addr=other.example:6379&ca_file=/etc/ca.pem", "this_machine": "redis://127.0.0.1:6379",
+		"this_machine_by_name": "redis://localhost", "a_socket": "unix:///run/redis.sock?db=1",
+	} {
+		t.Run(claim+"_is_taken", func(t *testing.T) {
+			t.Parallel()
+			_, err := config.Load(serving("GATEHOUSE_REDIS_URL="+address), o)
+			require.NoError(t, err)
+		})
+	}
+	_, err := config.Load([]string{"GATEHOUSE_REDIS_URL=redis://cache:6379"}, config.Options{Mode: config.ModeDev})
+	require.NoError(t, err, "development may use any")
+}

@@ -19,6 +19,7 @@ func TestOP05_SecretsComeFromFiles(t *testing.T) {
 	o := config.Options{Mode: config.ModeServe, ReadFile: files(map[string]string{
 		"/run/secrets/db":  "postgres://app:from-file@db/g\n",
 		"/run/secrets/key": ring("new", "old") + "\r\n",
+		"/run/secrets/red": "rediss://:from-file@cache\n",
 	})}
 
 	t.Run("every_secret_has_a_file_form", func(t *testing.T) {
@@ -26,10 +27,11 @@ func TestOP05_SecretsComeFromFiles(t *testing.T) {
 		c, err := config.Load([]string{
 			"GATEHOUSE_PUBLIC_URL=https://a.test/",
 			"GATEHOUSE_DATABASE_URL_FILE=/run/secrets/db", "GATEHOUSE_MIGRATION_DATABASE_URL_FILE=/run/secrets/db",
-			"GATEHOUSE_REDIS_URL_FILE=/run/secrets/db", "GATEHOUSE_SECRET_KEY_FILE=/run/secrets/key",
+			"GATEHOUSE_REDIS_URL_FILE=/run/secrets/red", "GATEHOUSE_SECRET_KEY_FILE=/run/secrets/key",
 		}, o)
 		require.NoError(t, err)
 		require.Equal(t, "postgres://app:from-file@db/g", c.DatabaseURL.Reveal())
+		require.Equal(t, "rediss://:from-file@cache", c.RedisURL.Reveal())
 		require.Len(t, c.SecretKey.All(), 2)
 		require.Equal(t, "new", c.SecretKey.All()[0].ID)
 		require.Equal(t, []byte(key), c.SecretKey.All()[0].Bytes())
@@ -57,7 +59,7 @@ func TestOP05_SecretsNeverPrint(t *testing.T) {
 	const canary = "canary-7f3a"
 	material := []byte("canary-7f3a-canary-7f3a-canary!!")
 	c, err := config.Load(serving(
-		"GATEHOUSE_REDIS_URL=redis://:"+canary+"@cache",
+		"GATEHOUSE_REDIS_URL=rediss://:"+canary+"@cache",
 		"GATEHOUSE_DATABASE_URL=postgres://app:"+canary+"@db/g",
 		"GATEHOUSE_SECRET_KEY=k1:Y2FuYXJ5LTdmM2EtY2FuYXJ5LTdmM2EtY2FuYXJ5ISE=",
 	), config.Options{Mode: config.ModeServe})

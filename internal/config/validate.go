@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -18,6 +19,7 @@ func (c Config) Validate() error {
 	v.publicURL()
 	v.tls()
 	v.database()
+	v.redis()
 	v.rest()
 	if len(v.issues) == 0 {
 		return nil
@@ -33,6 +35,7 @@ func example(name string) string {
 		"GATEHOUSE_TRUSTED_PROXIES": "Give networks such as 10.0.0.0/8,192.168.1.7.",
 		"GATEHOUSE_OUTBOUND_ALLOW":  "Give hosts and networks such as jwks.internal:8443,10.1.0.0/16.",
 		"GATEHOUSE_PASSWORD_MEMORY": "Give an amount such as 256MiB.",
+		"GATEHOUSE_REDIS_URL":       "Give rediss://user:password@host:6379/0, or redis:// for a Redis on this machine.",
 		"GATEHOUSE_LOG_LEVEL":       "Give debug, info, warn or error.",
 		"GATEHOUSE_SHUTDOWN_DELAY":  "Give a duration such as 5s.",
 		"GATEHOUSE_DRAIN_TIMEOUT":   "Give a duration such as 20s.",
@@ -151,6 +154,47 @@ func (v *validation) database() {
 		v.refuse("GATEHOUSE_DATABASE_MIN_CONNS",
 			fmt.Sprintf("%d is not between 0 and GATEHOUSE_DATABASE_MAX_CONNS (%d)", c.DatabaseMinConns, c.DatabaseMaxConns),
 			"", "Lower it.")
+	}
+}
+
+// redis refuses what would send the password and the counters of a limit readable over a network. It never repeats the
+// address, which may hold the password.
+func (v *validation) redis() {
+	c, name := v.config, "GATEHOUSE_REDIS_URL"
+	if c.RedisURL.IsZero() {
+		return
+	}
+	u, err := url.Parse(c.RedisURL.Reveal())
+	if err != nil || (u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix") || (u.Host == "") != (u.Scheme == "unix") {
+		v.refuse(name, "is not the address of a Redis", "", example(name))
+		return
+	}
+	query := u.Query()
+	for parameter := range query {
+		switch parameter {
+		case "addr", "master_set", "db", "ca_file":
+		default:
+			v.refuse(name, fmt.Sprintf("has a parameter %q that is unknown", parameter), "",
+				"Known are addr (more machines), master_set (of Sentinel), db and ca_file.")
+		}
+	}
+	if c.Mode == ModeDev || u.Scheme != "redis" {
+		return
+	}
+	hosts := []string{u.Hostname()}
+	for _, addr := range query["addr"] {
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			host = addr
+		}
+		hosts = append(hosts, host)
+	}
+	for _, host := range hosts {
+		if !loopbackHost(host) {
+			v.refuse(name, fmt.Sprintf("reaches %q without TLS", host),
+				"Whoever is on the network in between could read its password and lift every limit.",
+				"Begin it with rediss://; ca_file names the file of a private certificate authority.")
+		}
 	}
 }
 
