@@ -76,6 +76,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		conn.TypeMap().RegisterType(&pgtype.Type{
 			Name: "timestamptz", OID: pgtype.TimestamptzOID, Codec: &pgtype.TimestamptzCodec{ScanLocation: time.UTC},
 		})
+		registerUUID(conn.TypeMap())
 		return nil
 	}
 	dial := cfg.ConnConfig.DialFunc
