@@ -32,6 +32,7 @@ check: lint ## check style, formatting, generated code and modules: what CI asks
 	$(GO) vet ./...
 	$(GO) mod tidy -diff
 	cd internal/tools && $(GO) mod tidy -diff
+	cd internal/e2e/relyingparties/zitadel && $(GO) vet . && $(GO) mod tidy -diff
 
 lint: $(LINT) ## run the linters alone
 	$(LINT) run ./...
@@ -46,8 +47,8 @@ bench: ## measure what each operation costs, beside the floor of this machine
 	@$(GO) build -buildvcs=false -o bin/bench ./internal/bench
 	@bin/bench $(if $(PROFILE),-profile $(PROFILE)) $(BENCH)
 
-deps: ## install what is missing: PostgreSQL, and for the tests Redis and Chromium
-	@internal/tools/deps.sh postgresql redis chromium
+deps: ## install what is missing: PostgreSQL, and for the tests Redis, Chromium and Node.js
+	@internal/tools/deps.sh postgresql redis chromium nodejs
 
 deps-run:
 	@[ -n "$$GATEHOUSE_DATABASE_URL$$GATEHOUSE_DATABASE_URL_FILE" ] || internal/tools/deps.sh postgresql

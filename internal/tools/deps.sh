@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what running or testing Gatehouse needs and this machine lacks, through its package manager:
-#   deps.sh postgresql [redis] [chromium]
+#   deps.sh postgresql [redis] [chromium] [nodejs]
 # Root installs directly, others through sudo; whoever may do neither is told what to ask an administrator for.
 # Nothing is asked of the package manager when nothing is missing.
 set -eu
@@ -23,6 +23,11 @@ have_chromium() {
 	have chromium || have chromium-browser || have google-chrome || have google-chrome-stable ||
 		[ -x "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome" ]
 }
+have_nodejs() {
+	have node && have npm || return 1
+	major=$(node --version | sed 's/^v\([0-9]*\).*/\1/')
+	[ "$major" -ge 18 ]
+}
 
 missing() {
 	for part in "$@"; do
@@ -35,12 +40,18 @@ apt_postgresql() {
 	versioned=$(apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: \(postgresql-[0-9][0-9]*\)$/\1/p' | head -n 1)
 	echo "${versioned:-postgresql}"
 }
+# Debian has npm in a package of its own, which does not go together with a Node.js from elsewhere.
+apt_nodejs() {
+	if have npm; then echo nodejs; else echo nodejs npm; fi
+	echo ca-certificates
+}
 apt_packages() {
 	for part in "$@"; do
 		case $part in
 		postgresql) apt_postgresql ;;
 		redis) echo redis-server ;;
 		chromium) echo chromium fonts-dejavu-core fonts-liberation ;;
+		nodejs) apt_nodejs ;;
 		esac
 	done | tr '\n' ' '
 }
@@ -50,6 +61,7 @@ brew_packages() {
 		postgresql) echo postgresql@17 ;;
 		redis) echo redis ;;
 		chromium) echo chromium ;;
+		nodejs) echo node ;;
 		esac
 	done | tr '\n' ' '
 }
@@ -102,7 +114,7 @@ elif have brew; then
 	# shellcheck disable=SC2046
 	brew install $(brew_packages $wanted)
 else
-	echo "This machine has neither apt-get nor brew: install $wanted(PostgreSQL 15 or newer) its own way, then try again." >&2
+	echo "This machine has neither apt-get nor brew: install $wanted(PostgreSQL 15, Node.js 18 or newer) its own way, then try again." >&2
 	exit 1
 fi
 
