@@ -33,7 +33,7 @@ func Serve(ctx context.Context, p Process) error {
 	if err != nil {
 		return errors.Join(err, public.Close())
 	}
-	p.Log.InfoContext(ctx, "serving", "public_url", string(p.Config.PublicURL), "address", public.Addr().String(), "private_address", private.Addr().String(), "version", p.Version)
+	p.Log.InfoContext(ctx, "serving", "public_url", string(p.Config.PublicURL), "listener", public.Addr().String(), "private_listener", private.Addr().String(), "version", p.Version)
 	return s.run(ctx, p, public, private)
 }
 
