@@ -202,12 +202,13 @@ func (t *target) signInAs(ctx context.Context, worker int) (cookie string, err e
 	if err != nil {
 		return "", err
 	}
-	cookie, _, _ = strings.Cut(begin.header.Get("Set-Cookie"), ";")
+	cookie = cookieAfter(begin, "")
 	page := t.url(begin.header.Get("Location"))
 	form, err := t.expect(ctx, http.StatusOK, http.MethodGet, page, "", "Cookie", cookie)
 	if err != nil {
 		return "", err
 	}
+	cookie = cookieAfter(form, cookie)
 	csrf := csrfField.FindSubmatch(form.body)
 	if csrf == nil {
 		return "", errors.New("the login page has no form token")
@@ -217,6 +218,7 @@ func (t *target) signInAs(ctx context.Context, worker int) (cookie string, err e
 	if err != nil {
 		return "", err
 	}
+	cookie = cookieAfter(sent, cookie)
 	done, err := t.expect(ctx, http.StatusSeeOther, http.MethodGet, t.url(sent.header.Get("Location")), "", "Cookie", cookie)
 	if err != nil {
 		return "", err
@@ -224,11 +226,15 @@ func (t *target) signInAs(ctx context.Context, worker int) (cookie string, err e
 	if _, err := codeIn(done); err != nil {
 		return "", err
 	}
-	cookie, _, _ = strings.Cut(done.header.Get("Set-Cookie"), ";")
-	if cookie == "" {
-		return "", errors.New("the login brought no session")
+	return cookieAfter(done, cookie), nil
+}
+
+// cookieAfter is the browser's one cookie after an answer.
+func cookieAfter(r reply, before string) string {
+	if set, _, _ := strings.Cut(r.header.Get("Set-Cookie"), ";"); set != "" {
+		return set
 	}
-	return cookie, nil
+	return before
 }
 
 // signIn gives every worker a browser with a live session.
