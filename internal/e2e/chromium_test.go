@@ -60,7 +60,7 @@ func openTab(t *testing.T, browser context.Context, scripts bool) *tab {
 	t.Cleanup(cancel)
 	tb.ctx = ctx
 	require.NoError(t, chromedp.Do(ctx))
-	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
+	limited, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	t.Cleanup(cancel)
 	tb.ctx = limited
 	_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !scripts})

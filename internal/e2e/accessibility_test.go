@@ -1,0 +1,259 @@
+package e2e
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/html"
+)
+
+// audit is axe-core's judgement of pages in a tab.
+type audit struct {
+	*tab
+	axe      string
+	language string
+	// seen are the pages judged, each named after its template and, behind a space, its state.
+	seen []string
+}
+
+// axeRun asks for what is against WCAG 2.2 AA or good practice, a line for each element.
+const axeRun = `axe.run(document, {
+	resultTypes: ["violations"],
+	runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+}).then(({ violations }) => violations.flatMap((v) => v.nodes.map((n) => v.id + ": " + n.target.join(" ") + ": " + n.failureSummary)))`
+
+// judge fails when axe-core finds anything on the page that the tab shows, in either colour scheme, on a desktop or on
+// a phone.
+func (a *audit) judge(page string) {
+	a.t.Helper()
+	a.do(chromedp.WaitVisible("main h1"))
+	a.is(`document.documentElement.lang === "` + a.language + `"`)
+	_, err := chromedp.Run(a.ctx, chromedp.Evaluate[bool](a.axe+";true"))
+	require.NoError(a.t, err)
+	for _, width := range []int64{1280, 320} {
+		a.do(chromedp.EmulateViewport(width, 800))
+		for _, scheme := range []string{"light", "dark"} {
+			_, err := chromedp.Call(a.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+				{Name: "prefers-color-scheme", Value: scheme},
+				{Name: "prefers-reduced-motion", Value: "reduce"}, // else colours are still on their way
+			}})
+			require.NoError(a.t, err)
+			a.is(`matchMedia("(prefers-color-scheme: ` + scheme + `)").matches`)
+			found, err := chromedp.Run(a.ctx, chromedp.Evaluate[[]string](axeRun, chromedp.EvalAwaitPromise))
+			require.NoError(a.t, err)
+			require.Empty(a.t, found, "%s, %s, %d pixels wide: see axe-core's rules by these names", page, scheme, width)
+		}
+	}
+	a.seen = append(a.seen, page)
+}
+
+// accessibleRealm is a realm whose pages show all that they have.
+func accessibleRealm(language string, shop *shop) string {
+	return `
+realm: one
+name: Realm one
+settings: {start_url: "` + shop.URL + `"}
+applications:
+  - client_id: web
+    name: Web shop
+    secrets: [` + webSecret + `]
+    redirect_uris: ["` + shop.URL + `/callback"]
+    start_url: "` + shop.URL + `"
+    grant_types: [authorization_code, refresh_token]
+    scopes: [openid, profile, email, phone, address, offline_access, "api:read"]
+    audiences: ["https://orders.example"]
+    consent: always
+users:
+  - username: ana
+    email: ana@example.test
+    password: ` + anaPassword + `
+    claims: {name: Ana Silva, locale: ` + language + `}
+`
+}
+
+func TestPagesAreAccessible(t *testing.T) {
+	t.Parallel()
+	axe, err := os.ReadFile(filepath.Join(libraries(t), "node_modules/axe-core/axe.min.js"))
+	require.NoError(t, err)
+	browser := chromium(t)
+	for _, language := range []string{"en", "pt-BR", "es"} {
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			shop := newShop(t, "127.0.0.1:0", arrived)
+			i := start(t, accessibleRealm(language, shop))
+			a := &audit{tab: openTab(t, browser, true), axe: string(axe), language: language}
+			_, err := chromedp.Call(a.ctx, network.SetExtraHTTPHeaders,
+				network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": language}})
+			require.NoError(t, err)
+			a.signingIn(shop, i)
+			a.signedIn(shop, i)
+			a.leaving(i)
+			a.failing(shop, i)
+
+			templates, err := filepath.Glob("../../templates/pages/*.html")
+			require.NoError(t, err)
+			want, got := map[string]bool{}, map[string]bool{}
+			for _, file := range templates {
+				want[strings.TrimSuffix(filepath.Base(file), ".html")] = true
+			}
+			delete(want, "layout")
+			for _, page := range a.seen {
+				template, _, _ := strings.Cut(page, " ")
+				got[template] = true
+			}
+			require.ElementsMatch(t, slices.Collect(maps.Keys(want)), slices.Collect(maps.Keys(got)), "every page is judged here")
+		})
+	}
+}
+
+const allScopes = "openid profile email phone address offline_access api:read"
+
+// signingIn leads a person who makes every mistake to the application by a form.
+func (a *audit) signingIn(shop *shop, i *instance) {
+	a.do(chromedp.Navigate(shop.ask(i, "scope", allScopes, "response_mode", "form_post")))
+	a.judge("login")
+	a.is(`(document.forms[0].noValidate = true, document.querySelector("main button[type=submit]").click(), true)`)
+	a.do(chromedp.WaitVisible("#username-error"))
+	a.judge("login with nothing filled in")
+	a.fillIn("ana", "wrong")
+	a.do(chromedp.WaitNotPresent("#username-error"), chromedp.WaitVisible("#problems"))
+	a.judge("login refused")
+	a.do(chromedp.SendKeys("#password", anaPassword), chromedp.Click("main button[type=submit]"), chromedp.WaitVisible("button[value=allow]"))
+	a.judge("consent")
+	// Without the script the form waits for the person.
+	a.block(i.URL + "/*.js")
+	a.do(chromedp.Click("button[value=allow]"), chromedp.WaitReady("input[name=code]"))
+	a.judge("formpost")
+	a.block()
+	a.do(chromedp.Click("main button[type=submit]"), chromedp.WaitVisible("#arrived"))
+}
+
+// signedIn is what a person with a session is asked.
+func (a *audit) signedIn(shop *shop, i *instance) {
+	a.do(chromedp.Navigate(shop.ask(i, "prompt", "select_account")))
+	a.judge("select-account")
+	a.do(chromedp.Navigate(shop.ask(i, "prompt", "select_account", "login_hint", "bob")))
+	a.judge("select-account with a hint")
+	a.do(chromedp.Navigate(shop.ask(i, "prompt", "login")))
+	a.judge("login to confirm")
+}
+
+func (a *audit) leaving(i *instance) {
+	a.do(chromedp.Navigate(i.Issuer("one") + "/end_session?client_id=web"))
+	a.judge("logout")
+	a.do(chromedp.Click("main button[type=submit]"), chromedp.WaitNotPresent("main form"))
+	a.judge("signed-out")
+}
+
+func (a *audit) failing(shop *shop, i *instance) {
+	a.do(chromedp.Navigate(shop.ask(i, "redirect_uri", "https://evil.example/")))
+	a.judge("error with its cause")
+	a.do(chromedp.Navigate(i.Issuer("one") + "/nothing"))
+	a.judge("error of an address")
+	a.do(chromedp.Navigate(shop.ask(i)), chromedp.WaitVisible("#username"))
+	i.Clock.Advance(31 * time.Minute)
+	a.do(chromedp.Reload())
+	a.judge("restart")
+}
+
+// block keeps the tab from loading what matches.
+func (a *audit) block(patterns ...string) {
+	a.t.Helper()
+	rules := make([]*network.BlockPattern, 0, len(patterns))
+	for _, p := range patterns {
+		rules = append(rules, &network.BlockPattern{URLPattern: p, Block: true})
+	}
+	_, err := chromedp.Call(a.ctx, network.SetBlockedURLs, network.SetBlockedURLsParams{URLPatterns: rules})
+	require.NoError(a.t, err)
+}
+
+// TestPagesHaveTheAttributesThatBrowsersNeed is the table of attributes by which browsers, password managers and
+// assistive technology know what a page is.
+func TestPagesHaveTheAttributesThatBrowsersNeed(t *testing.T) {
+	t.Parallel()
+	i := start(t, realmFile("one"))
+	b := newBrowser(t)
+	login := b.authorize(i, "one", authorization())
+	post := func(username, password string) response {
+		return b.post(login.Request.URL.String(), map[string][]string{"csrf": {hidden(t, login.Body, "csrf")}, "username": {username}, "password": {password}})
+	}
+	empty, refused := post("", ""), post("ana", "wrong")
+	identifier := map[string]string{
+		"name": "username", "type": "text", "inputmode": "email", "autocomplete": "username webauthn", "autocapitalize": "none",
+		"autocorrect": "off", "spellcheck": "false", "required": "",
+	}
+	password := map[string]string{"name": "password", "type": "password", "autocomplete": "current-password", "required": "", "value": absent, "maxlength": absent}
+	for name, c := range map[string]struct {
+		page response
+		id   string
+		want map[string]string
+	}{
+		"identifier":               {login, "username", with(identifier, "autofocus", "", "aria-invalid", absent)},
+		"password":                 {login, "password", with(password, "autofocus", absent, "aria-invalid", absent)},
+		"stay signed in":           {login, "remember", map[string]string{"type": "checkbox", "checked": absent, "aria-describedby": "remember-hint"}},
+		"identifier left out":      {empty, "username", with(identifier, "aria-invalid", "true", "aria-describedby", "username-error")},
+		"password left out":        {empty, "password", with(password, "aria-invalid", "true", "aria-describedby", "password-error password-caps")},
+		"summary of what is wrong": {empty, "problems", map[string]string{"role": "alert", "tabindex": "-1"}},
+		"refused":                  {refused, "problems", map[string]string{"role": "alert", "tabindex": "-1"}},
+		"identifier refused":       {refused, "username", with(identifier, "value", "ana", "aria-invalid", absent)},
+		"password refused":         {refused, "password", with(password, "aria-invalid", absent)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, found := element(t, c.page.Body, func(a map[string]string) bool { return a["id"] == c.id })
+			require.True(t, found, "there is no #%s", c.id)
+			for attribute, want := range c.want {
+				value, has := got[attribute]
+				require.Equal(t, want != absent, has, attribute)
+				if has {
+					require.Equal(t, want, value, attribute)
+				}
+			}
+		})
+	}
+	for name, r := range map[string]response{"empty": empty, "refused": refused} {
+		require.Equal(t, 422, r.StatusCode, name)
+		require.Contains(t, r.Body, "<title>Error: ", name)
+		require.Empty(t, r.Header.Values("WWW-Authenticate"), name)
+	}
+	for _, link := range []string{"#username", "#password"} {
+		_, found := element(t, empty.Body, func(a map[string]string) bool { return a["href"] == link })
+		require.True(t, found, "the summary leads to %s", link)
+	}
+}
+
+// absent is what an attribute is that an element must not have.
+const absent = "\x00"
+
+func with(attributes map[string]string, more ...string) map[string]string {
+	all := maps.Clone(attributes)
+	for i := 0; i+1 < len(more); i += 2 {
+		all[more[i]] = more[i+1]
+	}
+	return all
+}
+
+// element is the attributes of a page's first element that is the one.
+func element(t testing.TB, page string, is func(attributes map[string]string) bool) (attributes map[string]string, found bool) {
+	t.Helper()
+	doc, err := html.Parse(strings.NewReader(page))
+	require.NoError(t, err)
+	for n := range doc.Descendants() {
+		attributes := map[string]string{}
+		for _, a := range n.Attr {
+			attributes[a.Key] = a.Val
+		}
+		if is(attributes) {
+			return attributes, true
+		}
+	}
+	return nil, false
+}
