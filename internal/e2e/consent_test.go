@@ -302,6 +302,22 @@ func TestConsentBelongsToWhoGaveIt(t *testing.T) {
 	require.Equal(t, one[string](t, i, "one", `SELECT u.subject FROM users u JOIN identifiers i ON i.user_id = u.id WHERE i.canonical = 'bob'`), claims(t, got.IDToken)["sub"])
 }
 
+// Ana has decided, and Bob signs in before the browser comes for the answer.
+func TestConsentIsNotHandedOn(t *testing.T) {
+	t.Parallel()
+	i := start(t, consentFile("one"))
+	b := newBrowser(t)
+	page := b.reach(i, wants("strict"))
+	requireConsentPage(t, page)
+	decided := b.post(page.Request.URL.String(), url.Values{"csrf": {hidden(t, page.Body, "csrf")}, "decision": {"allow"}})
+	require.Equal(t, http.StatusSeeOther, decided.StatusCode)
+	i.Clock.Advance(time.Minute)
+	requireCode(t, b.signIn(i, b.authorize(i, "one", wants("house", "prompt", "login")), "bob", anaPassword))
+	again := b.follow(i, b.get(decided.Location().String()))
+	requireConsentPage(t, again)
+	require.Contains(t, again.Body, "bob@example.test")
+}
+
 func TestConsentLapsesWithItsFlow(t *testing.T) {
 	t.Parallel()
 	i := start(t, consentFile("one"))

@@ -307,12 +307,13 @@ func TestRefusedAddressIsMarkedWhereItDiffers(t *testing.T) {
 		return r.Body
 	}
 	require.Contains(t, explain("https://shop.example/callbak?x=1"), ""+
-		"received    https://shop.example/callbak?x=1\n"+
-		"registered  https://shop.example/callback?x=1\n"+
-		"                                       ^ character 28: &#34;k&#34; instead of &#34;c&#34;\n")
+		"  https://shop.example/callbak?x=1\n"+
+		"  https://shop.example/callback?x=1\n"+
+		"                             ^\n"+
+		"character 28: &#34;k&#34; instead of &#34;c&#34;\n")
 	require.Contains(t, explain("https://shop.example/callback"), "character 30: the received one ends here")
 	require.Contains(t, explain(callback+"/"), "character 28: the registered one ends here")
-	require.Contains(t, explain("https://shоp.example/callback?x=1"), `received    https://sh\u043ep.example/callback?x=1`, "a look-alike letter shows")
+	require.Contains(t, explain("https://shоp.example/callback?x=1"), `  https://sh\u043ep.example/callback?x=1`, "a look-alike letter shows")
 	require.NotContains(t, explain("https://evil.example/<script>alert(1)</script>"), "<script>alert")
 	require.Contains(t, explain("https://evil.example/"), "gatehouse realm apply -f FILE")
 }

@@ -40,7 +40,8 @@ func explainAddress(c client.Client, parameter, setting string, registered []str
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is not registered for the application %s.\n\n", parameter, c.ClientID)
-	fmt.Fprintf(&b, "received    %s\nregistered  %s\n            %s^ %s\n\n", asked, nearest, strings.Repeat(" ", at), difference(asked, nearest, at))
+	fmt.Fprintf(&b, "received, and the nearest that is registered:\n  %s\n  %s\n  %s^\n", asked, nearest, strings.Repeat(" ", at))
+	fmt.Fprintf(&b, "%s\n\n", difference(asked, nearest, at))
 	if len(registered) > 1 {
 		b.WriteString("All that are registered:\n")
 		for _, address := range registered {

@@ -27,14 +27,31 @@ func samplePages() map[string]web.Page {
 			Template: "login", Title: title("login.title"), Data: typed, Token: "token",
 			Fields: map[string]web.Message{"password": {Key: "login.password_required"}, "username": {Key: "login.identifier_required"}},
 		},
-		"login-confirm": {Template: "login", Title: title("login.title"), Data: web.Login{Identifier: "ana@example.test", Confirm: true, EmailOnly: true}, Token: "token"},
-		"restart":       {Template: "restart", Title: title("restart.title"), Data: web.Restart{URL: "/login?tx=1"}, Status: http.StatusGone},
-		"logout":        {Template: "logout", Title: title("logout.title"), Data: web.Logout{Apps: []string{"Notes", "Mail"}, StayURL: "https://app.example.test/", Hidden: []web.Hidden{{Name: "state", Value: "s"}}}, Token: "token"},
-		"signed-out":    {Template: "signed-out", Title: title("signedout.title"), Data: web.SignedOut{App: "Notes", URL: "https://app.example.test/"}},
+		"login-confirm":  {Template: "login", Title: title("login.title"), Data: web.Login{Identifier: "ana@example.test", Confirm: true, EmailOnly: true}, Token: "token"},
+		"restart":        {Template: "restart", Title: title("restart.title"), Data: web.Restart{URL: "/login?tx=1"}, Status: http.StatusGone},
+		"logout":         {Template: "logout", Title: title("logout.title"), Data: web.Logout{Apps: []string{"Notes", "Mail"}, StayURL: "https://app.example.test/", Hidden: []web.Hidden{{Name: "state", Value: "s"}}}, Token: "token"},
+		"select-account": {Template: "select-account", Title: title("select.title"), Data: map[string]any{"Name": "Ana", "Handle": "ana@example.test", "Hint": ""}, Token: "token"},
+		"select-hint":    {Template: "select-account", Title: title("select.title"), Data: map[string]any{"Name": "Ana", "Handle": "", "Hint": "bob"}, Token: "token", Problem: &web.Message{Key: "select.none"}},
+		"consent":        {Template: "consent", Title: title("consent.title"), Data: sampleConsent(), Token: "token"},
+		"signed-out":     {Template: "signed-out", Title: title("signedout.title"), Data: web.SignedOut{App: "Notes", URL: "https://app.example.test/"}},
 		"formpost": {
 			Template: "formpost", Title: title("formpost.title"), FormAction: web.FormAction("https://app.example.test/cb"),
 			Data: web.FormPost{URL: "https://app.example.test/cb", Hidden: []web.Hidden{{Name: "code", Value: "c"}, {Name: "iss", Value: "i"}}},
 		},
+	}
+}
+
+// sampleConsent has one of everything that package flow/consent shows.
+func sampleConsent() map[string]any {
+	scope := func(id, name, text string, known, fixed bool) map[string]any {
+		return map[string]any{"ID": id, "Field": "scope " + name, "Name": name, "Text": text, "Hint": text + "_hint", "Known": known, "Fixed": fixed, "Ticked": true}
+	}
+	openid, other := scope("scope-0", "openid", "consent.scope.openid", true, true), scope("scope-2", "api", "consent.scope.other", false, false)
+	return map[string]any{
+		"App": "Notes", "Host": "app.example.test", "Name": "Ana", "Handle": "ana@example.test", "Audiences": []string{"https://api.example.test"},
+		"Groups": []map[string]any{{"Title": "consent.group.who", "Scopes": []map[string]any{openid, scope("scope-1", "email", "consent.scope.email", true, false), other}}},
+		"Before": []map[string]any{openid, other}, "OfferRemember": true, "Remember": true,
+		"Life": map[string]any{"Key": "consent.life_offline", "Params": map[string]any{"n": 90}},
 	}
 }
 
