@@ -34,6 +34,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/telemetry"
 	"github.com/gatehouse-id/gatehouse/internal/user"
 	"github.com/gatehouse-id/gatehouse/internal/web"
+	"github.com/gatehouse-id/gatehouse/internal/worker"
 	"github.com/gatehouse-id/gatehouse/sql"
 	"github.com/gatehouse-id/gatehouse/templates"
 )
@@ -218,6 +219,7 @@ func (s *System) Work(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.seen.Run(ctx, s.log) })
 	wg.Go(func() { s.changes.Run(ctx) })
+	wg.Go(func() { worker.Housekeeping{Realms: s.Realms, Now: s.now, Log: s.log}.Run(ctx) })
 	for _, r := range s.readers {
 		wg.Go(func() { r.Run(ctx) })
 	}

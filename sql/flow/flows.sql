@@ -72,3 +72,8 @@ WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at
 -- name: MoveBrowser :exec
 -- MoveBrowser gives the flows of a browser, those of its other tabs too, to its new cookie.
 UPDATE flows f SET browser_hash = @browser_hash WHERE f.browser_hash = @seen;
+
+-- name: DeleteLapsed :execrows
+-- DeleteLapsed deletes flows whose request is no longer kept, a batch at a time.
+DELETE FROM flows f WHERE f.tx_hash IN (
+  SELECT g.tx_hash FROM flows g WHERE g.ends_at < @now ORDER BY g.ends_at LIMIT @most FOR UPDATE SKIP LOCKED);

@@ -85,3 +85,8 @@ LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
 LEFT JOIN identifiers n ON n.user_id = u.id AND n.kind = 'username'
 WHERE g.id = @id AND g.revoked_at IS NULL AND g.ends_at > @now AND u.status = 'active'
   AND NOT EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.jti = @jti);
+
+-- name: DeleteEnded :execrows
+-- DeleteEnded deletes authorizations that have ended, a batch at a time.
+DELETE FROM grants g WHERE g.id IN (
+  SELECT o.id FROM grants o WHERE o.ends_at < @before ORDER BY o.ends_at LIMIT @most FOR UPDATE SKIP LOCKED);

@@ -13,3 +13,8 @@ WITH revoked AS (
   INSERT INTO revoked_tokens (jti, expires_at) VALUES (@jti, @expires_at) ON CONFLICT DO NOTHING RETURNING jti
 )
 SELECT record_event(@event) FROM revoked;
+
+-- name: DeleteExpiredTokens :execrows
+-- DeleteExpiredTokens deletes revocations of tokens that have ended by themselves, a batch at a time.
+DELETE FROM revoked_tokens t WHERE t.jti IN (
+  SELECT r.jti FROM revoked_tokens r WHERE r.expires_at < @before ORDER BY r.expires_at LIMIT @most);

@@ -24,6 +24,7 @@ CREATE TABLE sessions (
   FOREIGN KEY (realm_id, user_id) REFERENCES users ON DELETE CASCADE
 ) WITH (fillfactor = 80);
 CREATE INDEX sessions_user ON sessions (realm_id, user_id);
+CREATE INDEX sessions_ends ON sessions (realm_id, ends_at);
 CALL isolate('sessions', 'SELECT, INSERT, UPDATE, DELETE');
 -- seen_at is written in batches and means nothing to an auditor.
 CALL audit('sessions', 'INSERT OR DELETE OR UPDATE OF token_hash, auth_time, ended_at');

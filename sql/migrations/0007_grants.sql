@@ -35,6 +35,7 @@ CREATE TABLE grants (
 ) WITH (fillfactor = 70);
 CREATE INDEX grants_user ON grants (realm_id, user_id);
 CREATE INDEX grants_session ON grants (realm_id, session_id);
+CREATE INDEX grants_ends ON grants (realm_id, ends_at);
 CALL isolate('grants', 'SELECT, INSERT, UPDATE, DELETE');
 -- Issuing a code is a metric and a log line; its use, its revocation and its deletion are events.
 CALL audit('grants', 'DELETE OR UPDATE OF code_used_at, revoked_at');

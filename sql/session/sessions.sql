@@ -28,3 +28,8 @@ WHERE s.token_hash = @token_hash AND s.ended_at IS NULL AND s.ends_at > @now
 UPDATE sessions s SET seen_at = greatest(s.seen_at, b.at)
 FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@times::timestamptz[]) AS at) AS b
 WHERE s.id = b.id;
+
+-- name: DeleteEnded :execrows
+-- DeleteEnded deletes sessions that have ended, a batch at a time.
+DELETE FROM sessions s WHERE s.id IN (
+  SELECT o.id FROM sessions o WHERE o.ends_at < @before ORDER BY o.ends_at LIMIT @most FOR UPDATE SKIP LOCKED);

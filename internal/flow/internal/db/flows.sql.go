@@ -141,6 +141,25 @@ func (q *Queries) Decided(ctx context.Context, db DBTX, arg DecidedParams) (int6
 	return result.RowsAffected(), nil
 }
 
+const deleteLapsed = `-- name: DeleteLapsed :execrows
+DELETE FROM flows f WHERE f.tx_hash IN (
+  SELECT g.tx_hash FROM flows g WHERE g.ends_at < $1 ORDER BY g.ends_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+`
+
+type DeleteLapsedParams struct {
+	Now  time.Time
+	Most int32
+}
+
+// DeleteLapsed deletes flows whose request is no longer kept, a batch at a time.
+func (q *Queries) DeleteLapsed(ctx context.Context, db DBTX, arg DeleteLapsedParams) (int64, error) {
+	result, err := db.Exec(ctx, deleteLapsed, arg.Now, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const insertFlow = `-- name: InsertFlow :exec
 INSERT INTO flows (tx_hash, kind, client_id, browser_hash, request, hint_subject, created_at, expires_at, ends_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)

@@ -179,6 +179,25 @@ func (q *Queries) ByID(ctx context.Context, db DBTX, arg ByIDParams) (ByIDRow, e
 	return i, err
 }
 
+const deleteEnded = `-- name: DeleteEnded :execrows
+DELETE FROM grants g WHERE g.id IN (
+  SELECT o.id FROM grants o WHERE o.ends_at < $1 ORDER BY o.ends_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+`
+
+type DeleteEndedParams struct {
+	Before time.Time
+	Most   int32
+}
+
+// DeleteEnded deletes authorizations that have ended, a batch at a time.
+func (q *Queries) DeleteEnded(ctx context.Context, db DBTX, arg DeleteEndedParams) (int64, error) {
+	result, err := db.Exec(ctx, deleteEnded, arg.Before, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const exchange = `-- name: Exchange :one
 WITH spent AS (
   UPDATE grants g SET code_used_at = $2, generation = $3, rotated_at = $2, idle_at = $4, used_from = $5

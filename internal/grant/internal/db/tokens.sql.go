@@ -12,6 +12,25 @@ import (
 	"github.com/google/uuid"
 )
 
+const deleteExpiredTokens = `-- name: DeleteExpiredTokens :execrows
+DELETE FROM revoked_tokens t WHERE t.jti IN (
+  SELECT r.jti FROM revoked_tokens r WHERE r.expires_at < $1 ORDER BY r.expires_at LIMIT $2)
+`
+
+type DeleteExpiredTokensParams struct {
+	Before time.Time
+	Most   int32
+}
+
+// DeleteExpiredTokens deletes revocations of tokens that have ended by themselves, a batch at a time.
+func (q *Queries) DeleteExpiredTokens(ctx context.Context, db DBTX, arg DeleteExpiredTokensParams) (int64, error) {
+	result, err := db.Exec(ctx, deleteExpiredTokens, arg.Before, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const revokeToken = `-- name: RevokeToken :one
 WITH revoked AS (
   INSERT INTO revoked_tokens (jti, expires_at) VALUES ($2, $3) ON CONFLICT DO NOTHING RETURNING jti

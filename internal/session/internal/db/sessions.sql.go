@@ -12,6 +12,25 @@ import (
 	"github.com/google/uuid"
 )
 
+const deleteEnded = `-- name: DeleteEnded :execrows
+DELETE FROM sessions s WHERE s.id IN (
+  SELECT o.id FROM sessions o WHERE o.ends_at < $1 ORDER BY o.ends_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+`
+
+type DeleteEndedParams struct {
+	Before time.Time
+	Most   int32
+}
+
+// DeleteEnded deletes sessions that have ended, a batch at a time.
+func (q *Queries) DeleteEnded(ctx context.Context, db DBTX, arg DeleteEndedParams) (int64, error) {
+	result, err := db.Exec(ctx, deleteEnded, arg.Before, arg.Most)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const endSession = `-- name: EndSession :execrows
 UPDATE sessions s SET ended_at = $1 WHERE s.id = $2 AND s.ended_at IS NULL
 `
