@@ -221,6 +221,25 @@ func TestJW02_ForgedTokens(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, r.StatusCode)
 		requireErrorAtClient(t, i, "one", askSilently(t, i, "one", authorization("id_token_hint", got.AccessToken)), "invalid_request")
 	})
+	t.Run("the kind of token is what its header says", func(t *testing.T) {
+		signer, err := i.Keys.Signer(t.Context(), i.Realm(t, "one"), "ES256")
+		require.NoError(t, err)
+		everything := claims(t, got.AccessToken)
+		maps.Copy(everything, claims(t, got.IDToken))
+		body, err := json.Marshal(everything)
+		require.NoError(t, err)
+		access, err := signer.SignAccessToken(body)
+		require.NoError(t, err)
+		id, err := signer.SignIDToken(body)
+		require.NoError(t, err)
+
+		r, _ := userinfo(t, i, "one", access)
+		require.Equal(t, http.StatusOK, r.StatusCode)
+		requireErrorAtClient(t, i, "one", askSilently(t, i, "one", authorization("id_token_hint", access)), "invalid_request")
+		r, _ = userinfo(t, i, "one", id)
+		require.Equal(t, http.StatusUnauthorized, r.StatusCode)
+		requireErrorAtClient(t, i, "one", askSilently(t, i, "one", authorization("id_token_hint", id)), "login_required")
+	})
 	t.Run("the signature's other spelling", func(t *testing.T) {
 		// The last character of 64 bytes in base64url carries four bits that must be zero.
 		const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/sha256"
 	"io"
 	"net"
 	"net/http"
@@ -319,6 +320,8 @@ func TestOP09_ALastStepThatIsCutOff(t *testing.T) {
 func TestOP09_ALoginThatIsCutOff(t *testing.T) {
 	t.Parallel()
 	i, w := startBehindWire(t)
+	proved := 0
+	defer func() { require.Positive(t, proved) }()
 	everyMoment(t, func(t *testing.T, n int, loses string) bool {
 		b := newBrowser(t)
 		page := b.authorize(i, "one", authorization())
@@ -331,7 +334,17 @@ func TestOP09_ALoginThatIsCutOff(t *testing.T) {
 			require.NotEmpty(t, r.Header.Get("Retry-After"))
 			require.NotContains(t, r.Body, anaPassword)
 		}
-		require.NotEmpty(t, b.follow(i, b.post(page.Request.URL.String(), form)).Location().Query().Get("code"), "the same form works again")
+		tx := sha256.Sum256([]byte(page.Request.URL.Query().Get("tx")))
+		if one[bool](t, i, "one", `SELECT user_id IS NOT NULL FROM flows WHERE tx_hash = $1`, tx[:]) && !(ok && r.StatusCode == http.StatusSeeOther) {
+			proved++
+			// The proof is bound to a cookie that the browser never got. It is told so, and begins again.
+			requirePage(t, b.post(page.Request.URL.String(), form), http.StatusNotFound)
+			page = b.authorize(i, "one", authorization())
+			r = b.signIn(i, page, "ana", anaPassword)
+		} else {
+			r = b.follow(i, b.post(page.Request.URL.String(), form))
+		}
+		require.NotEmpty(t, r.Location().Query().Get("code"), "%s\n%s", r.Status, r.Body)
 		return struck
 	})
 }

@@ -37,11 +37,13 @@ func protocolFile(slug string) string {
     secrets: ["`+oddSecret+`"]
     redirect_uris: ["`+callback+`"]
     pkce: optional
+    consent: never
   - client_id: resources
     name: Resources
     secrets: [`+webSecret+`]
     redirect_uris: ["`+callback+`"]
     scopes: [openid, api]
+    consent: never
     audiences: ["`+orders+`", "`+billing+`"]
 users:
 `, 1)
