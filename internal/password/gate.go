@@ -2,6 +2,7 @@ package password
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -13,6 +14,8 @@ type gate struct {
 	share  int64 // the least that one hash takes
 	wait   time.Duration
 	free   *semaphore.Weighted
+
+	inFlight, waited, rejected atomic.Int64
 }
 
 func newGate(budget, share int64, wait time.Duration) *gate {
@@ -31,11 +34,19 @@ func (g *gate) enter(ctx context.Context, memory int64) (leave func(), err error
 	}
 	waiting, cancel := context.WithTimeout(ctx, g.wait)
 	defer cancel()
-	if g.free.Acquire(waiting, weight) != nil {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+	if waiting.Err() != nil || !g.free.TryAcquire(weight) {
+		g.waited.Add(1)
+		if g.free.Acquire(waiting, weight) != nil {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			g.rejected.Add(1)
+			return nil, ErrBusy
 		}
-		return nil, ErrBusy
 	}
-	return func() { g.free.Release(weight) }, nil
+	g.inFlight.Add(1)
+	return func() {
+		g.inFlight.Add(-1)
+		g.free.Release(weight)
+	}, nil
 }

@@ -47,6 +47,7 @@ func TestPW10_TheQueueLastsTwoSeconds(t *testing.T) {
 				start := time.Now()
 				require.ErrorIs(t, call(t.Context(), h), ErrBusy)
 				require.Equal(t, 2*time.Second, time.Since(start))
+				require.EqualValues(t, 1, h.Stats().Rejected)
 			})
 		})
 		t.Run(name+"_goes_ahead_when_memory_comes_free", func(t *testing.T) {
@@ -57,8 +58,10 @@ func TestPW10_TheQueueLastsTwoSeconds(t *testing.T) {
 				go func() { done <- call(t.Context(), h) }()
 				synctest.Wait()
 				require.Empty(t, done, "it waits")
+				require.EqualValues(t, 1, h.Stats().Waited)
 				leave()
 				require.NoError(t, <-done)
+				require.Zero(t, h.Stats().Rejected)
 			})
 		})
 		t.Run(name+"_stops_with_its_request", func(t *testing.T) {

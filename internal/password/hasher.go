@@ -72,6 +72,15 @@ func New(o Options) (*Hasher, error) {
 	}, nil
 }
 
+// Stats describe a hasher for metrics: hashes being computed, and how many had
+// to wait for memory or were refused because none came free in time.
+type Stats struct{ InFlight, Waited, Rejected int64 }
+
+// Stats reads the counters.
+func (h *Hasher) Stats() Stats {
+	return Stats{h.gate.inFlight.Load(), h.gate.waited.Load(), h.gate.rejected.Load()}
+}
+
 // Result is the outcome of a verification. A wrong password is not an error.
 type Result struct {
 	OK bool
