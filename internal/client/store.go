@@ -67,6 +67,11 @@ func (s *Store) cached(ctx context.Context, r realm.Realm, key, clientID string)
 // Watched are the store's caches, which hold of the tables clients and client_secrets.
 func (s *Store) Watched() []realm.Watched { return []realm.Watched{s.cache, s.origins} }
 
+// CacheStats describes the store's caches by name.
+func (s *Store) CacheStats() map[string]realm.CacheStats {
+	return map[string]realm.CacheStats{"clients": s.cache.Stats(), "origins": s.origins.Stats()}
+}
+
 // OriginKnown tells whether any enabled client of the realm lists that origin.
 func (s *Store) OriginKnown(ctx context.Context, r realm.Realm, origin string) (bool, error) {
 	if !utf8.ValidString(origin) {

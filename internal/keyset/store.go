@@ -29,6 +29,11 @@ func NewStore(now func() time.Time, random io.Reader) *Store {
 // Watched are the store's caches, which hold of the table keys.
 func (s *Store) Watched() []realm.Watched { return []realm.Watched{s.cache} }
 
+// CacheStats describes the store's cache.
+func (s *Store) CacheStats() map[string]realm.CacheStats {
+	return map[string]realm.CacheStats{"keys": s.cache.Stats()}
+}
+
 // Ring returns the realm's keys.
 func (s *Store) Ring(ctx context.Context, r realm.Realm) (*Ring, error) {
 	return s.cache.Get(ctx, r.CacheKey("keys"), func(ctx context.Context) (*Ring, error) {

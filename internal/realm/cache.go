@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,6 +36,18 @@ type Cache[V any] struct {
 	// epoch counts what was dropped, so that a value that was read before is not kept after.
 	epoch int64
 	heard bool
+
+	hits, misses atomic.Int64
+}
+
+// CacheStats describes a cache for metrics: answers from it, answers that had to be loaded, and what it holds.
+type CacheStats struct{ Hits, Misses, Entries int64 }
+
+// Stats reads the counters.
+func (c *Cache[V]) Stats() CacheStats {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return CacheStats{c.hits.Load(), c.misses.Load(), int64(len(c.entries))}
 }
 
 type cached[V any] struct {
@@ -55,8 +68,10 @@ func (c *Cache[V]) Get(ctx context.Context, key string, load func(ctx context.Co
 	epoch := c.epoch
 	c.mu.RUnlock()
 	if ok && c.now().Before(e.until) {
+		c.hits.Add(1)
 		return e.value, e.err
 	}
+	c.misses.Add(1)
 	// The load is shared, so one caller's cancellation must not fail the others.
 	shared := c.group.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -92,6 +92,11 @@ func (d *Directory) Slugs(ctx context.Context) (slugs []string, err error) {
 	return slugs, err
 }
 
+// CacheStats describes the directory's cache.
+func (d *Directory) CacheStats() map[string]CacheStats {
+	return map[string]CacheStats{"realms": d.cache.Stats()}
+}
+
 // Forget drops what is cached of the realm, after this process changed it.
 func (d *Directory) Forget(r Realm) {
 	d.cache.Drop("slug|" + r.Slug)
