@@ -262,16 +262,7 @@ func TestRunAndCounter(t *testing.T) {
 	}()
 	paint(t, b, one, "red", "blue", "green")
 	count := func() float64 {
-		families, err := reg.Gather()
-		if err != nil || len(families) != 1 || families[0].GetName() != "gatehouse_events_total" {
-			return -1
-		}
-		for _, m := range families[0].GetMetric() {
-			if m.GetLabel()[0].GetValue() == "wall.painted" {
-				return m.GetCounter().GetValue()
-			}
-		}
-		return 0
+		return counted(t, reg, "gatehouse_events_total", "wall.painted")
 	}
 	require.Eventually(t, func() bool { return count() == 3 }, 20*time.Second, time.Millisecond)
 	cancel()
@@ -279,5 +270,38 @@ func TestRunAndCounter(t *testing.T) {
 	case <-stopped:
 	case <-time.After(10 * time.Second):
 		t.Fatal("Run did not end with its context")
+	}
+}
+
+// counted is the value of a counter for one value of its label.
+func counted(t *testing.T, reg prometheus.Gatherer, name, label string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if f.GetName() == name && m.GetLabel()[0].GetValue() == label {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}
+
+func TestSignInsAreCountedByOutcome(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	counter, err := event.NewCounter(reg)
+	require.NoError(t, err)
+	refused := func(reason string) event.Stored {
+		return event.Stored{Type: "login.refused", Data: json.RawMessage(`{"reason":"` + reason + `"}`)}
+	}
+	require.NoError(t, counter.Handle(t.Context(), realm.Realm{}, []event.Stored{
+		{Type: "session.started"}, {Type: "session.renewed"}, {Type: "session.ended"},
+		refused("wrong"), refused("wrong"), refused("throttled"), refused("ana@example.test"),
+		{Type: "login.refused", Data: json.RawMessage(`nonsense`)},
+	}))
+	for outcome, want := range map[string]float64{"succeeded": 2, "wrong": 2, "throttled": 1, "unknown": 0, "other": 2, "ana@example.test": 0} {
+		require.InDelta(t, want, counted(t, reg, "gatehouse_logins_total", outcome), 0, outcome)
 	}
 }
