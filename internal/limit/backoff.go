@@ -37,6 +37,20 @@ func DefaultPolicies() Policies {
 	return Policies{Account: person, Address: address, Pair: person}
 }
 
+// ClientPolicies are for applications that fail to authenticate. They count by
+// address, and by application and address, never by application alone: a stranger
+// must not be able to delay an application elsewhere.
+//
+//	pair     10 failures free, one forgotten every 6 s
+//	address  100 failures free, one forgotten every 0.6 s
+//	both     then 1 s, 2 s, 4 s … 1 min between attempts; forgotten after 1 h
+func ClientPolicies() Policies {
+	pair := Policy{Free: 10, First: time.Second, Most: time.Minute, Leak: 6 * time.Second, Forget: time.Hour}
+	address := pair
+	address.Free, address.Leak = 100, 600*time.Millisecond
+	return Policies{Account: pair, Address: address, Pair: pair}
+}
+
 func (p Policies) of(k Kind) Policy {
 	switch k {
 	case KindAddress:

@@ -8,6 +8,15 @@ type Rate struct {
 	Every time.Duration
 }
 
+// PerSecond allows n events a second and twice as many at once; nothing when n is
+// not positive.
+func PerSecond(n int) Rate {
+	if n <= 0 {
+		return Rate{}
+	}
+	return Rate{Burst: 2 * n, Every: time.Second / time.Duration(n)}
+}
+
 // Decision is the answer to one event.
 type Decision struct {
 	OK         bool
