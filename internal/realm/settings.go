@@ -18,10 +18,12 @@ type Settings struct {
 	// SigningAlg signs access tokens, and ID tokens of applications that ask for no other: ES256 by default.
 	SigningAlg string `json:"signing_alg,omitempty" yaml:"signing_alg,omitempty"`
 	// StartURL is offered to people who end up on a page that leads nowhere else.
-	StartURL  string          `json:"start_url,omitempty" yaml:"start_url,omitempty"`
-	Lifetimes Lifetimes       `json:"lifetimes,omitzero" yaml:"lifetimes,omitempty"`
-	Password  PasswordPolicy  `json:"password,omitzero" yaml:"password,omitempty"`
-	Texts     map[string]Text `json:"texts,omitempty" yaml:"texts,omitempty"`
+	StartURL  string    `json:"start_url,omitempty" yaml:"start_url,omitempty"`
+	Lifetimes Lifetimes `json:"lifetimes,omitzero" yaml:"lifetimes,omitempty"`
+	// RateLimits are far above what an application under load does, and bound what one that went wild costs the others.
+	RateLimits RateLimits      `json:"rate_limits,omitzero" yaml:"rate_limits,omitempty"`
+	Password   PasswordPolicy  `json:"password,omitzero" yaml:"password,omitempty"`
+	Texts      map[string]Text `json:"texts,omitempty" yaml:"texts,omitempty"`
 }
 
 // Text overrides messages of one language: message key → text.
@@ -45,6 +47,30 @@ type Lifetimes struct {
 	Flow               Duration `json:"flow,omitempty" yaml:"flow,omitempty"`
 	RefreshIdle        Duration `json:"refresh_idle,omitempty" yaml:"refresh_idle,omitempty"`
 	RefreshAbsolute    Duration `json:"refresh_absolute,omitempty" yaml:"refresh_absolute,omitempty"`
+}
+
+// RateLimits are requests a second, with bursts of twice as many; beyond them the answer is 429 with Retry-After.
+type RateLimits struct {
+	// Client is per application, over the token, introspection and revocation endpoints: 5,000 by default. An
+	// application without a secret has one such rate for each address, since anybody may say its client_id.
+	Client int `json:"client,omitempty" yaml:"client,omitempty"`
+	// Address is per client address, over the same endpoints and userinfo: 5,000 by default.
+	Address int `json:"address,omitempty" yaml:"address,omitempty"`
+	// Page is per client address, over everything that browsers show: 500 by default. Failed sign-ins have limits of
+	// their own, which are lower by far (package limit).
+	Page int `json:"page,omitempty" yaml:"page,omitempty"`
+}
+
+const maxRate = 1_000_000
+
+func (l *RateLimits) standard() []rate {
+	return []rate{{"client", &l.Client, 5000}, {"address", &l.Address, 5000}, {"page", &l.Page, 500}}
+}
+
+type rate struct {
+	name     string
+	value    *int
+	standard int
 }
 
 const day = 24 * time.Hour
@@ -78,6 +104,11 @@ func (s Settings) WithDefaults() Settings {
 			*l.value = Duration(l.standard)
 		}
 	}
+	for _, r := range s.RateLimits.standard() {
+		if *r.value == 0 {
+			*r.value = r.standard
+		}
+	}
 	if s.Locale == "" {
 		s.Locale = "en"
 	}
@@ -96,6 +127,11 @@ func (s Settings) Check() []string {
 	for _, l := range s.Lifetimes.bounds() {
 		if v := time.Duration(*l.value); v != 0 && (v < l.smallest || v > l.longer) {
 			wrong = append(wrong, fmt.Sprintf("lifetimes.%s is %s; allowed are %s to %s", l.name, *l.value, Duration(l.smallest), Duration(l.longer)))
+		}
+	}
+	for _, r := range s.RateLimits.standard() {
+		if v := *r.value; v < 0 || v > maxRate {
+			wrong = append(wrong, fmt.Sprintf("rate_limits.%s is %d; allowed are 1 to %d requests a second", r.name, v, maxRate))
 		}
 	}
 	if alg := s.SigningAlg; alg != "" && !slices.Contains(SigningAlgs(), alg) {

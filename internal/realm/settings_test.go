@@ -22,6 +22,7 @@ func TestSettingsDefaults(t *testing.T) {
 		PersistentIdle: realm.Duration(14 * day), PersistentAbsolute: realm.Duration(30 * day), Flow: realm.Duration(30 * time.Minute),
 		RefreshIdle: realm.Duration(14 * day), RefreshAbsolute: realm.Duration(90 * day),
 	}, s.Lifetimes)
+	require.Equal(t, realm.RateLimits{Client: 5000, Address: 5000, Page: 500}, s.RateLimits)
 	require.Equal(t, "en", s.Locale)
 	require.Equal(t, 12, s.Password.MinLength)
 	require.Empty(t, s.Check(), "the defaults are within their own bounds")
@@ -56,6 +57,9 @@ func TestSettingsBounds(t *testing.T) {
 		{"session of no time", set(func(l *realm.Lifetimes) { l.SessionIdle = realm.Duration(time.Second) }), "lifetimes.session_idle"},
 		{"negative", set(func(l *realm.Lifetimes) { l.Flow = realm.Duration(-time.Minute) }), "lifetimes.flow"},
 		{"persistent for ever", set(func(l *realm.Lifetimes) { l.PersistentAbsolute = realm.Duration(366 * day) }), "to 365d"},
+		{"a rate", realm.Settings{RateLimits: realm.RateLimits{Client: 1, Page: 1_000_000}}, ""},
+		{"a rate of more", realm.Settings{RateLimits: realm.RateLimits{Address: 1_000_001}}, "rate_limits.address is 1000001; allowed are 1 to 1000000"},
+		{"a rate below nothing", realm.Settings{RateLimits: realm.RateLimits{Page: -1}}, "rate_limits.page is -1"},
 		{"password of 8", realm.Settings{Password: realm.PasswordPolicy{MinLength: 8}}, ""},
 		{"password of 7", realm.Settings{Password: realm.PasswordPolicy{MinLength: 7}}, "password.min_length is 7; allowed are 8 to 256"},
 		{"password of 257", realm.Settings{Password: realm.PasswordPolicy{MinLength: 257}}, "password.min_length"},

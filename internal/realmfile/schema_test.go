@@ -59,6 +59,10 @@ func TestSchema(t *testing.T) {
 		require.Equal(t, standard.Locale, settings["locale"].(object)["default"])
 		length := settings["password"].(object)["properties"].(object)["min_length"].(object)["default"]
 		require.InDelta(t, standard.Password.MinLength, length, 0)
+		rates := settings["rate_limits"].(object)["properties"].(object)
+		for name, index := range fieldsOf(reflect.TypeFor[realm.RateLimits]()) {
+			require.InDelta(t, reflect.ValueOf(standard.RateLimits).FieldByIndex(index).Int(), rates[name].(object)["default"], 0, name)
+		}
 		lifetimes := settings["lifetimes"].(object)["properties"].(object)
 		for name, index := range fieldsOf(reflect.TypeFor[realm.Lifetimes]()) {
 			written, err := realm.ParseDuration(lifetimes[name].(object)["default"].(string))
