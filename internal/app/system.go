@@ -24,6 +24,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/interaction"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/limit/redis"
 	"github.com/gatehouse-id/gatehouse/internal/oidc"
 	"github.com/gatehouse-id/gatehouse/internal/password"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
@@ -72,6 +73,9 @@ type System struct {
 	Handler http.Handler
 
 	catalogue *i18n.Catalogue
+	limits    limit.Source
+	redis     *redis.Source // nil without Redis
+	decisions *limit.Metrics
 	failures  *limit.Failures
 	seen      *session.Seen
 	changes   *realm.Changes
@@ -148,7 +152,6 @@ func (s *System) make(p Process, o Options) (err error) {
 		"realms": s.Realms.Watched(), "realm_hosts": s.Realms.Watched(),
 		"clients": s.Clients.Watched(), "client_secrets": s.Clients.Watched(), "keys": s.Keys.Watched(),
 	}}
-	s.failures = limit.NewFailures(limit.NewMemory(s.now, 0), limit.DefaultPolicies())
 	s.seen = session.NewSeen()
 	if s.Hasher, err = password.New(password.Options{MemoryBudget: int64(p.Config.PasswordMemory), Rand: rand.Reader}); err != nil {
 		return fmt.Errorf("prepare password hashing: %w", err)
@@ -159,15 +162,9 @@ func (s *System) make(p Process, o Options) (err error) {
 	if s.Registry, err = telemetry.NewRegistry(p.Version, p.Commit); err != nil {
 		return fmt.Errorf("make the metrics registry: %w", err)
 	}
-	s.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gatehouse_cache_listening",
-		Help: "1 while this process hears of changes in the database; while it is 0 cached entries live half a second.",
-	}, func() float64 {
-		if s.changes.Listening() {
-			return 1
-		}
-		return 0
-	}))
+	if err := s.makeLimits(p); err != nil {
+		return err
+	}
 	s.Applier = realmfile.New(realmfile.Options{
 		Realms: s.Realms, Clients: s.Clients, Users: s.Users, Keys: s.Keys, Hasher: s.Hasher, Catalogue: s.catalogue,
 		Now: s.now, Random: rand.Reader,
@@ -182,6 +179,23 @@ func (s *System) make(p Process, o Options) (err error) {
 		s.readers = append(s.readers, event.Reader{DB: s.DB, Realms: s.Realms, Consumer: c, Now: s.now, Log: p.Log})
 	}
 	return s.makeHandler(p, o)
+}
+
+// makeLimits decides where limits are counted: in Redis when there is one, else in this process.
+func (s *System) makeLimits(p Process) (err error) {
+	s.limits = limit.NewMemory(s.now, 0)
+	if url := p.Config.RedisURL; !url.IsZero() {
+		s.redis, err = redis.New(redis.Options{URL: url.Reveal(), Fallback: s.limits, Now: s.now, Log: p.Log})
+		if err != nil {
+			return fmt.Errorf("read GATEHOUSE_REDIS_URL: %w", err)
+		}
+		s.limits = s.redis
+	}
+	if s.decisions, err = limit.NewMetrics(s.Registry); err != nil {
+		return err
+	}
+	s.failures = limit.NewFailures(s.decisions.Observe("password", s.limits), limit.DefaultPolicies())
+	return nil
 }
 
 func (s *System) makeHandler(p Process, o Options) error {
@@ -204,14 +218,25 @@ func (s *System) makeHandler(p Process, o Options) error {
 	for _, l := range s.catalogue.Locales() {
 		locales = append(locales, l.Tag())
 	}
+	tokens, err := oidc.NewMetrics(s.Registry)
+	if err != nil {
+		return err
+	}
 	provider := oidc.New(oidc.Options{
+		Limits: oidc.Limits{
+			Client: s.decisions.Observe("client", s.limits), Address: s.decisions.Observe("address", s.limits),
+			Failures: limit.NewFailures(s.decisions.Observe("client_authentication", s.limits), limit.ClientPolicies()),
+		},
+		Metrics: tokens,
 		Clients: s.Clients, Keys: s.Keys, Engine: s.Engine, Web: w, Now: s.now, Random: rand.Reader, Log: p.Log, Locales: locales,
 	})
 	s.Handler = server.New(server.Options{
 		Web: w, Realms: s.Realms, PublicHost: public.Host, Home: o.Home, Discovery: provider.Discovery,
-		Surfaces: []server.Surface{provider, &interaction.Surface{Engine: s.Engine, Web: w}},
+		PageLimit: s.decisions.Observe("page", s.limits),
+		Surfaces:  []server.Surface{provider, &interaction.Surface{Engine: s.Engine, Web: w}},
 	})
-	return nil
+	return s.register(s.databaseReadings(), s.passwordReadings(), s.eventReadings(), s.limitReadings(s.redis),
+		s.cacheReadings(s.Realms.CacheStats, s.Clients.CacheStats, s.Keys.CacheStats, provider.CacheStats))
 }
 
 // Work runs the process's background work until ctx ends.
@@ -220,6 +245,9 @@ func (s *System) Work(ctx context.Context) {
 	wg.Go(func() { s.seen.Run(ctx, s.log) })
 	wg.Go(func() { s.changes.Run(ctx) })
 	wg.Go(func() { worker.Housekeeping{Realms: s.Realms, Now: s.now, Log: s.log}.Run(ctx) })
+	if s.redis != nil {
+		wg.Go(func() { s.redis.Run(ctx) })
+	}
 	for _, r := range s.readers {
 		wg.Go(func() { r.Run(ctx) })
 	}

@@ -30,7 +30,7 @@ func (p *Provider) authenticateClient(ctx context.Context, r realm.Realm, req *h
 	failed := refuse(codeInvalidClient, describe(codeInvalidClient))
 	switch {
 	case errors.Is(err, realm.ErrUnknown):
-		return client.Client{}, failed.because(errors.New("unknown client"))
+		return client.Client{}, failed.because(guess("unknown client"))
 	case err != nil:
 		return client.Client{}, err
 	case !c.Enabled:
@@ -38,7 +38,7 @@ func (p *Provider) authenticateClient(ctx context.Context, r realm.Realm, req *h
 	case c.TokenEndpointAuthMethod != cred.method:
 		return client.Client{}, failed.because(errors.New("registered for " + c.TokenEndpointAuthMethod + ", used " + cred.method))
 	case cred.method != "none" && !c.ProvesSecret(cred.secret):
-		return client.Client{}, failed.because(errors.New("wrong secret"))
+		return client.Client{}, failed.because(guess("wrong secret"))
 	}
 	return c, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/ory/fosite"
 
@@ -39,6 +40,7 @@ type protocolError struct {
 	Code        string
 	Description string
 	cause       error
+	wait        time.Duration // until the next try, for codeSlowDown
 }
 
 func refuse(code, description string) *protocolError {
@@ -46,7 +48,7 @@ func refuse(code, description string) *protocolError {
 }
 
 func (e *protocolError) because(err error) *protocolError {
-	return &protocolError{e.Code, e.Description, err}
+	return &protocolError{e.Code, e.Description, err, e.wait}
 }
 
 // Error implements error, for the log.
@@ -67,6 +69,8 @@ func (e *protocolError) Status() int {
 		return http.StatusUnauthorized
 	case codeInsufficientScope:
 		return http.StatusForbidden
+	case codeSlowDown:
+		return http.StatusTooManyRequests
 	case codeServerError:
 		return http.StatusInternalServerError
 	case codeUnavailable:

@@ -29,6 +29,8 @@ type Options struct {
 	Now     func() time.Time
 	Random  io.Reader
 	Log     *slog.Logger
+	Limits  Limits
+	Metrics *Metrics
 	// Locales are the languages of the pages, for the metadata.
 	Locales []string
 	// Development shows the exact cause of a refused request on its error page.
@@ -40,6 +42,7 @@ type Provider struct {
 	Options
 	fosite   fosite.OAuth2Provider
 	verified *verifiedTokens
+	suspects suspects
 }
 
 // New makes a provider.
@@ -84,10 +87,10 @@ func (c *config) handlers(st store.Storage, strategies any, factories ...compose
 func (p *Provider) Mount(pages, api *echo.Group) {
 	pages.Match([]string{http.MethodGet, http.MethodPost}, "/authorize", p.authorize)
 	pages.Match([]string{http.MethodGet, http.MethodPost}, "/end_session", p.endSession)
-	api.POST("/token", p.token)
-	api.Match([]string{http.MethodGet, http.MethodPost}, "/userinfo", p.userinfo)
-	api.POST("/introspect", p.introspect)
-	api.POST("/revoke", p.revoke)
+	api.POST("/token", p.limited(p.token))
+	api.Match([]string{http.MethodGet, http.MethodPost}, "/userinfo", p.limited(p.userinfo))
+	api.POST("/introspect", p.limited(p.introspect))
+	api.POST("/revoke", p.limited(p.revoke))
 	api.OPTIONS("/revoke", p.preflight)
 	api.OPTIONS("/token", p.preflight)
 	api.OPTIONS("/userinfo", p.preflight)

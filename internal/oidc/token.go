@@ -33,12 +33,13 @@ type tokenResponse struct {
 
 // token is the token endpoint (RFC 6749 §3.2).
 func (p *Provider) token(c *echo.Context) error {
-	form, cl, err := p.clientRequest(c)
-	if err != nil {
-		return p.refuseToken(c, cl, err)
-	}
 	ctx := c.Request().Context()
-	resp, err := p.grantTokens(ctx, web.Realm(c), c.Request(), form, cl)
+	form, cl, err := p.clientRequest(c)
+	var resp *tokenResponse
+	if err == nil {
+		resp, err = p.grantTokens(ctx, web.Realm(c), c.Request(), form, cl)
+	}
+	p.Metrics.token(c, err)
 	if err != nil {
 		return p.refuseToken(c, cl, err)
 	}
@@ -59,12 +60,12 @@ func (p *Provider) clientRequest(c *echo.Context) (url.Values, client.Client, er
 	if name := repeated(form); name != "" {
 		return nil, client.Client{}, refuse(codeInvalidRequest, "The parameter "+printable(name)+" is given more than once.")
 	}
-	cl, err := p.authenticateClient(req.Context(), web.Realm(c), req, form)
+	cl, err := p.admitClient(c, web.Realm(c), form)
 	if err != nil {
 		return nil, client.Client{}, err
 	}
 	p.allowOrigin(c, cl)
-	return form, cl, nil
+	return form, cl, p.spendClient(c, web.Realm(c), cl)
 }
 
 // grantTokens reads, lets fosite decide and signs without holding a connection, then commits by one conditional
@@ -255,7 +256,9 @@ func (p *Provider) refuseToken(c *echo.Context, cl client.Client, err error) err
 	case codeInvalidClient:
 		h.Set(echo.HeaderWWWAuthenticate, `Basic realm="`+web.Realm(c).Issuer+`"`)
 	case codeUnavailable:
-		h.Set("Retry-After", "1")
+		h.Set(echo.HeaderRetryAfter, "1")
+	case codeSlowDown:
+		h.Set(echo.HeaderRetryAfter, seconds(e.wait))
 	}
 	return c.JSON(e.Status(), map[string]string{"error": e.Code, "error_description": e.Description})
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
@@ -64,6 +65,18 @@ func (p *Provider) verifyHint(ctx context.Context, r realm.Realm, hint string) (
 type verifiedTokens struct {
 	mu         sync.RWMutex
 	young, old map[[sha256.Size]byte]accessClaims
+
+	hits, misses atomic.Int64
+}
+
+// CacheStats describes the cache of access tokens whose signature was verified before.
+func (p *Provider) CacheStats() map[string]realm.CacheStats {
+	v := p.verified
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return map[string]realm.CacheStats{
+		"verified_tokens": {Hits: v.hits.Load(), Misses: v.misses.Load(), Entries: int64(len(v.young) + len(v.old))},
+	}
 }
 
 const verifiedBound = 20_000
@@ -75,10 +88,15 @@ func newVerifiedTokens() *verifiedTokens {
 func (v *verifiedTokens) get(digest [sha256.Size]byte) (accessClaims, bool) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	if c, ok := v.young[digest]; ok {
-		return c, true
+	c, ok := v.young[digest]
+	if !ok {
+		c, ok = v.old[digest]
 	}
-	c, ok := v.old[digest]
+	if ok {
+		v.hits.Add(1)
+	} else {
+		v.misses.Add(1)
+	}
 	return c, ok
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v5"
 
 	"github.com/gatehouse-id/gatehouse/internal/event"
+	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/problem"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/telemetry"
@@ -33,6 +34,8 @@ type Options struct {
 	Home string
 	// Discovery serves a realm's metadata, a second time at the place that RFC 8414 §3.1 gives it.
 	Discovery echo.HandlerFunc
+	// PageLimit counts requests for pages by client address, against the realm's rate.
+	PageLimit limit.Source
 	Surfaces  []Surface
 }
 
@@ -63,7 +66,7 @@ func New(o Options) http.Handler {
 type server struct{ Options }
 
 func (s *server) mount(g *echo.Group) {
-	pages := g.Group("", s.Web.Pages, web.LimitURL(web.MaxAuthorizeURL), web.LimitBody(web.MaxForm))
+	pages := g.Group("", s.Web.Pages, s.limitPages, web.LimitURL(web.MaxAuthorizeURL), web.LimitBody(web.MaxForm))
 	api := g.Group("", s.Web.API, web.LimitBody(web.MaxForm))
 	// Each group answers for what has no route below its prefix, the last one made for all. Take it back: such an
 	// address is neither a page nor an endpoint, and who asks for HTML shall get some.
@@ -126,6 +129,19 @@ func (s *server) inRealm(c *echo.Context, r realm.Realm, err error, next echo.Ha
 	}
 	web.SetRealm(c, r)
 	return next(c)
+}
+
+// limitPages refuses what comes too fast from one address: each authorization request that begins anew makes a row.
+func (s *server) limitPages(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c *echo.Context) error {
+		r := web.Realm(c)
+		key := r.LimitKey("page", limit.Prefix(s.Web.ClientAddress(c)))
+		d := s.PageLimit.Spend(c.Request().Context(), key, limit.PerSecond(r.Settings.RateLimits.Page))
+		if !d.OK {
+			return problem.New(problem.TooManyRequests).WithRetryAfter(d.RetryAfter)
+		}
+		return next(c)
+	}
 }
 
 // withOrigin puts into ctx who asks and from where, once, for every event of the request.
