@@ -23,8 +23,11 @@ import (
 // step is a thing to do in a browser.
 type step = chromedp.Action[chromedp.Void]
 
+// chrome is a running Chromium.
+type chrome struct{ ctx context.Context } //nolint:containedctx // chromedp's handle of a browser is a context
+
 // chromium starts one Chromium; tabs with cookies of their own are opened in it.
-func chromium(t *testing.T) context.Context {
+func chromium(t *testing.T) chrome {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
@@ -37,7 +40,7 @@ func chromium(t *testing.T) context.Context {
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)
 	require.NoError(t, chromedp.Do(ctx))
-	return ctx
+	return chrome{ctx}
 }
 
 // tab is a tab with cookies of its own, which remembers what its pages did against their policy or could not do.
@@ -53,10 +56,10 @@ type tab struct {
 	gaveUp bool
 }
 
-func openTab(t *testing.T, browser context.Context, scripts bool) *tab {
+func openTab(t *testing.T, browser chrome, scripts bool) *tab {
 	t.Helper()
 	tb := &tab{t: t}
-	ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(tb.hear))
+	ctx, cancel := chromedp.NewContext(browser.ctx, chromedp.WithNewBrowserContext(), chromedp.WithListener(tb.hear))
 	t.Cleanup(cancel)
 	tb.ctx = ctx
 	require.NoError(t, chromedp.Do(ctx))
@@ -196,7 +199,7 @@ func withShops(shops ...*shop) string {
 func TestChromium(t *testing.T) {
 	t.Parallel()
 	browser := chromium(t)
-	for name, part := range map[string]func(*testing.T, context.Context){
+	for name, part := range map[string]func(*testing.T, chrome){
 		"sign_in":   chromiumSignsIn,
 		"form_post": chromiumPostsTheAnswer,
 		"WB03_the_application_may_redirect_further":   chromiumGoesFurther,
@@ -215,9 +218,9 @@ func TestChromium(t *testing.T) {
 	}
 }
 
-var bothWays = map[string]bool{"with_scripts": true, "without_scripts": false} //nolint:gochecknoglobals // a constant list
+var bothWays = map[string]bool{"with_scripts": true, "without_scripts": false}
 
-func chromiumSignsIn(t *testing.T, browser context.Context) {
+func chromiumSignsIn(t *testing.T, browser chrome) {
 	shop := newShop(t, "127.0.0.1:0", arrived)
 	i := start(t, withShops(shop))
 	for name, scripts := range bothWays {
@@ -235,7 +238,7 @@ func chromiumSignsIn(t *testing.T, browser context.Context) {
 	}
 }
 
-func chromiumPostsTheAnswer(t *testing.T, browser context.Context) {
+func chromiumPostsTheAnswer(t *testing.T, browser chrome) {
 	shop := newShop(t, "127.0.0.1:0", arrived)
 	i := start(t, withShops(shop))
 	for name, scripts := range bothWays {
@@ -256,7 +259,7 @@ func chromiumPostsTheAnswer(t *testing.T, browser context.Context) {
 }
 
 // A browser holds every redirect that follows a form against the form's policy, those of the application included.
-func chromiumGoesFurther(t *testing.T, browser context.Context) {
+func chromiumGoesFurther(t *testing.T, browser chrome) {
 	second := httptest.NewTLSServer(http.HandlerFunc(arrived))
 	t.Cleanup(second.Close)
 	first := newShop(t, "127.0.0.1:0", func(w http.ResponseWriter, r *http.Request) {
@@ -275,7 +278,7 @@ func chromiumGoesFurther(t *testing.T, browser context.Context) {
 }
 
 // No program here answers to the native application's scheme, so the browser gives up, but not because of the policy.
-func chromiumOpensAnApp(t *testing.T, browser context.Context) {
+func chromiumOpensAnApp(t *testing.T, browser chrome) {
 	i := start(t, realmFile("one"))
 	tb := openTab(t, browser, true)
 	q := authorization("client_id", "native", "redirect_uri", "com.example.app:/cb", "scope", "openid")
@@ -286,7 +289,7 @@ func chromiumOpensAnApp(t *testing.T, browser context.Context) {
 }
 
 // The other side of it: a loopback origin that is not the request's is not admitted, and the browser says so.
-func chromiumIsHeldBack(t *testing.T, browser context.Context) {
+func chromiumIsHeldBack(t *testing.T, browser chrome) {
 	stranger := newShop(t, "127.0.0.2:0", arrived)
 	first := newShop(t, "127.0.0.1:0", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, stranger.URL+"/callback", http.StatusFound)
@@ -301,7 +304,7 @@ func chromiumIsHeldBack(t *testing.T, browser context.Context) {
 	require.Empty(t, stranger.called())
 }
 
-func chromiumShowsThePassword(t *testing.T, browser context.Context) {
+func chromiumShowsThePassword(t *testing.T, browser chrome) {
 	shop := newShop(t, "127.0.0.1:0", arrived)
 	i := start(t, withShops(shop))
 	tb := openTab(t, browser, true)
@@ -322,7 +325,7 @@ func chromiumShowsThePassword(t *testing.T, browser context.Context) {
 	require.Len(t, shop.called(), 1)
 }
 
-func chromiumOnAPhone(t *testing.T, browser context.Context) {
+func chromiumOnAPhone(t *testing.T, browser chrome) {
 	shop := newShop(t, "127.0.0.1:0", arrived)
 	i := start(t, withShops(shop))
 	for _, language := range []string{"en", "pt-BR", "es"} {
@@ -356,7 +359,7 @@ func chromiumOnAPhone(t *testing.T, browser context.Context) {
 	}
 }
 
-func chromiumElsewhere(t *testing.T, browser context.Context) {
+func chromiumElsewhere(t *testing.T, browser chrome) {
 	shop := newShop(t, "127.0.0.1:0", arrived)
 	i := start(t, withShops(shop))
 	own, other := openTab(t, browser, true), openTab(t, browser, true)
@@ -367,7 +370,7 @@ func chromiumElsewhere(t *testing.T, browser context.Context) {
 	own.do(chromedp.WaitVisible("#arrived"))
 }
 
-func chromiumGoesBack(t *testing.T, browser context.Context) {
+func chromiumGoesBack(t *testing.T, browser chrome) {
 	shop := newShop(t, "127.0.0.1:0", arrived)
 	i := start(t, withShops(shop))
 	tb := openTab(t, browser, true)
@@ -379,7 +382,7 @@ func chromiumGoesBack(t *testing.T, browser context.Context) {
 	require.Empty(t, tb.violations())
 }
 
-func chromiumComesAgain(t *testing.T, browser context.Context) {
+func chromiumComesAgain(t *testing.T, browser chrome) {
 	shop := newShop(t, "127.0.0.1:0", arrived)
 	i := start(t, withShops(shop))
 	tb := openTab(t, browser, true)

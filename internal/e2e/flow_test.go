@@ -66,7 +66,7 @@ func TestLapsedFlow_forgets_who_was_there(t *testing.T) {
 	proved := b.try(b.loginPage(i), "ana", anaPassword)
 	i.Clock.Advance(31 * time.Minute)
 	page := b.follow(i, b.get(proved.Location().String()))
-	require.Equal(t, "", input(t, page.Body, "username")["value"], "the person proves it again")
+	require.Empty(t, input(t, page.Body, "username")["value"], "the person proves it again")
 }
 
 func TestGoneFlow_offers_a_way_out(t *testing.T) {
@@ -243,12 +243,11 @@ func TestWB01_NobodyElseSignsAPersonOut(t *testing.T) {
 	b, login := signedIn(t, i), newBrowser(t).loginPage(i)
 	address := i.Issuer("one") + "/end_session"
 	page := b.get(address)
-	before := state(t, i)
 	for name, form := range map[string]url.Values{
 		"garbage": {"csrf": {"AAAA"}}, "a login token": {"csrf": {hidden(t, login.Body, "csrf")}},
 		"another person's token": {"csrf": {hidden(t, signedIn(t, i).get(address).Body, "csrf")}},
 	} {
-		before = state(t, i)
+		before := state(t, i)
 		require.Equal(t, http.StatusForbidden, b.post(address, form).StatusCode, name)
 		require.Equal(t, before, state(t, i), name)
 	}

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -75,7 +74,7 @@ func TestRelyingParty_signs_in(t *testing.T) {
 
 			_, err = rp.config.Exchange(t.Context(), back.Location().Query().Get("code"), oauth2.VerifierOption(proof))
 			var refused *oauth2.RetrieveError
-			require.True(t, errors.As(err, &refused), "%v", err)
+			require.ErrorAs(t, err, &refused)
 			require.Equal(t, "invalid_grant", refused.ErrorCode)
 		})
 	}

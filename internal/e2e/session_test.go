@@ -54,7 +54,7 @@ func signedIn(t testing.TB, i *instance, more ...string) *browser {
 func (b *browser) silent(i *instance) string {
 	b.t.Helper()
 	q := b.get(i.Issuer("one") + "/authorize?" + authorization("prompt", "none").Encode()).Location().Query()
-	require.True(b.t, q.Has("code") != q.Has("error"), q)
+	require.NotEqual(b.t, q.Has("code"), q.Has("error"), q)
 	return q.Get("error")
 }
 
