@@ -161,7 +161,7 @@ type reading struct {
 }
 
 func (r reading) since(before reading, op operation, workers int, o outcome) row {
-	n := float64(o.Count + o.Errors)
+	n := float64(max(o.Count, 1)) // what failed was spent in vain, so that failing never looks cheap
 	micros := func(d time.Duration) float64 { return d.Seconds() * 1e6 / n }
 	return row{
 		Op: op.name, Workers: workers, CPU: micros(r.server - before.server), DBCPU: micros(r.database - before.database),
