@@ -11,9 +11,9 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"maps"
-	"math/big"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,7 +184,7 @@ func TestJW02_ForgedTokens(t *testing.T) {
 			"alg in other letters":           encoded(t, with(map[string]any{"alg": "nOnE", "typ": typ})) + "." + payload + ".",
 			"no alg":                         encoded(t, map[string]any{"kid": key["kid"], "typ": typ}) + "." + payload + "." + signature,
 			"a key of one's own":             signed(with(map[string]any{"typ": typ})),
-			"a key in the header":            signed(with(map[string]any{"typ": typ, "jwk": publicJWK(own)})),
+			"a key in the header":            signed(with(map[string]any{"typ": typ, "jwk": publicJWK(t, own)})),
 			"the address of a key":           signed(with(map[string]any{"typ": typ, "jku": "https://evil.example/jwks"})),
 			"a certificate":                  signed(with(map[string]any{"typ": typ, "x5u": "https://evil.example/c", "x5c": []string{"AAAA"}})),
 			"an unknown key id":              signed(with(map[string]any{"typ": typ, "kid": "unknown"})),
@@ -251,11 +251,12 @@ func TestJW02_ForgedTokens(t *testing.T) {
 	require.Equal(t, http.StatusOK, r.StatusCode, "the true one is good")
 }
 
-func publicJWK(k *ecdsa.PrivateKey) map[string]string {
-	point := k.X.FillBytes(make([]byte, 32)) //nolint:staticcheck // the coordinates are what a JWK has
-	other := k.Y.FillBytes(make([]byte, 32)) //nolint:staticcheck // as above
+func publicJWK(t testing.TB, k *ecdsa.PrivateKey) map[string]string {
+	t.Helper()
+	point, err := k.PublicKey.Bytes()
+	require.NoError(t, err)
 	return map[string]string{
-		"kty": "EC", "crv": "P-256", "x": base64.RawURLEncoding.EncodeToString(point), "y": base64.RawURLEncoding.EncodeToString(other),
+		"kty": "EC", "crv": "P-256", "x": base64.RawURLEncoding.EncodeToString(point[1:33]), "y": base64.RawURLEncoding.EncodeToString(point[33:]),
 	}
 }
 
@@ -268,9 +269,11 @@ func publicForms(t testing.TB, jwk map[string]string) [][]byte {
 	require.NoError(t, err)
 	text, err := json.Marshal(jwk)
 	require.NoError(t, err)
-	der, err := x509.MarshalPKIXPublicKey(&ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)})
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
 	require.NoError(t, err)
-	return [][]byte{text, append(x, y...), der, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), {}}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	require.NoError(t, err)
+	return [][]byte{text, slices.Concat(x, y), der, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), {}}
 }
 
 func TestJW06_SigningKeysAreSealedInTheirPlace(t *testing.T) {
