@@ -47,8 +47,12 @@ type Options struct {
 	Clock func() time.Time
 }
 
-// defaultTimeout is what a request may lose to a Redis that has just gone away.
-const defaultTimeout = 50 * time.Millisecond
+// defaultTimeout is what a request may lose to a Redis that has just gone away. One late answer may be this process's
+// own fault (no processor free, a collection of garbage); that many in a row are not.
+const (
+	defaultTimeout = 50 * time.Millisecond
+	tooLate        = 3
+)
 
 // Source is a limit.Source in Redis. Nothing is connected until Run has run.
 type Source struct {
@@ -62,6 +66,7 @@ type Source struct {
 	live  atomic.Pointer[connection]
 	lost  chan error // why live became nil, for Run
 	falls atomic.Int64
+	late  atomic.Int64 // answers in a row that came too late
 }
 
 type connection struct{ rueidis.Client }
@@ -144,16 +149,20 @@ func (s *Source) do(ctx context.Context, script *rueidis.Lua, keys, args []strin
 		// first one was counted after all, the count is one too high.
 		answer, err = script.Exec(ctx, c.Client, keys, args).AsIntSlice()
 	}
-	if err != nil {
-		s.fall(c, err)
-		return nil, false
+	if err == nil {
+		s.late.Store(0)
+		return answer, true
 	}
-	return answer, true
+	if ctx.Err() == nil || s.late.Add(1) >= tooLate {
+		s.fall(c, err)
+	}
+	return nil, false
 }
 
 // fall makes this process count by itself, once for many callers.
 func (s *Source) fall(c *connection, err error) {
 	if s.live.CompareAndSwap(c, nil) {
+		s.late.Store(0)
 		s.falls.Add(1)
 		s.lost <- err
 	}

@@ -245,7 +245,7 @@ func TestLG13_AProcessStartsWithoutRedis(t *testing.T) {
 	require.Equal(t, 1, out.count(wentAway))
 }
 
-func TestLG13_ARedisThatHangsCostsOneTimeout(t *testing.T) {
+func TestLG13_ARedisThatHangsCostsFewTimeouts(t *testing.T) {
 	t.Parallel()
 	server := limittest.StartRedis(t)
 	s, _ := open(t, redis.Options{URL: "redis://" + server.Addr, Timeout: 50 * time.Millisecond})
