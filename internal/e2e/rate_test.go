@@ -1,0 +1,204 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatehouse-id/gatehouse/internal/app"
+	"github.com/gatehouse-id/gatehouse/internal/config"
+	"github.com/gatehouse-id/gatehouse/internal/limit/limittest"
+	"github.com/gatehouse-id/gatehouse/internal/testdb"
+)
+
+// slowRealm is a realm that allows few requests a second: twice as many at once.
+func slowRealm(rates string) string {
+	return strings.Replace(servicesFile, "name: One", "name: One\nsettings: {rate_limits: {"+rates+"}}", 1)
+}
+
+// ownTokens asks for a token with client credentials.
+func ownTokens(t testing.TB, i *instance, id, secret string) response {
+	t.Helper()
+	return ask(t, i, "/token", id, secret, url.Values{"grant_type": {"client_credentials"}, "scope": {"read"}})
+}
+
+// requireSlowDown expects the answer of an endpoint that programs call too often.
+func requireSlowDown(t testing.TB, r response, wait string) {
+	t.Helper()
+	require.Equal(t, http.StatusTooManyRequests, r.StatusCode, r.Body)
+	require.Equal(t, wait, r.Header.Get("Retry-After"))
+	require.Contains(t, r.Header.Get("Content-Type"), "application/json")
+	var got map[string]string
+	require.NoError(t, json.Unmarshal([]byte(r.Body), &got))
+	require.Equal(t, "slow_down", got["error"])
+	require.NotEmpty(t, got["error_description"])
+}
+
+func TestRateOfAnApplication(t *testing.T) {
+	t.Parallel()
+	i := start(t, slowRealm("client: 2"))
+	for range 5 { // strangers do not use it up
+		require.Equal(t, http.StatusUnauthorized, ownTokens(t, i, "service", "wrong").StatusCode)
+	}
+	require.Equal(t, http.StatusOK, ownTokens(t, i, "service", webSecret).StatusCode)
+	require.Equal(t, http.StatusOK, ask(t, i, "/introspect", "service", webSecret, url.Values{"token": {"x"}}).StatusCode)
+	require.Equal(t, http.StatusOK, ask(t, i, "/revoke", "service", webSecret, url.Values{"token": {"x"}}).StatusCode)
+	require.Equal(t, http.StatusOK, ownTokens(t, i, "service", webSecret).StatusCode)
+	for _, r := range []response{
+		ownTokens(t, i, "service", webSecret),
+		ask(t, i, "/introspect", "service", webSecret, url.Values{"token": {"x"}}),
+		ask(t, i, "/revoke", "service", webSecret, url.Values{"token": {"x"}}),
+	} {
+		requireSlowDown(t, r, "1")
+	}
+	require.Equal(t, http.StatusOK, ownTokens(t, i, "api", otherSecret).StatusCode, "another application has a rate of its own")
+	i.Clock.Advance(500 * time.Millisecond)
+	require.Equal(t, http.StatusOK, ownTokens(t, i, "service", webSecret).StatusCode)
+	requireSlowDown(t, ownTokens(t, i, "service", webSecret), "1")
+}
+
+func TestRateOfAnAddress(t *testing.T) {
+	t.Parallel()
+	i := start(t, slowRealm("address: 2"))
+	for range 4 {
+		require.Equal(t, http.StatusBadRequest, newBrowser(t).post(i.Issuer("one")+"/token", url.Values{"a": {"b"}}, "Authorization", "Basic nonsense").StatusCode/100*100)
+	}
+	for _, endpoint := range []string{"/token", "/introspect", "/revoke", "/userinfo"} {
+		requireSlowDown(t, ask(t, i, endpoint, "service", webSecret, url.Values{}), "1")
+	}
+	elsewhere := browserFrom(t, "127.0.0.9").post(i.Issuer("one")+"/token", url.Values{"grant_type": {"client_credentials"}}, "Authorization", basic("service", webSecret))
+	require.Equal(t, http.StatusOK, elsewhere.StatusCode, elsewhere.Body)
+	require.Equal(t, http.StatusOK, newBrowser(t).get(i.Issuer("one")+discovery).StatusCode, "metadata costs nothing")
+	require.Equal(t, http.StatusOK, newBrowser(t).get(i.Issuer("one")+"/jwks").StatusCode)
+}
+
+func TestRateOfPages(t *testing.T) {
+	t.Parallel()
+	i := start(t, slowRealm("page: 2"))
+	b := newBrowser(t)
+	for range 4 {
+		require.NotEqual(t, http.StatusTooManyRequests, b.get(i.Issuer("one")+"/authorize").StatusCode)
+	}
+	for _, path := range []string{"/authorize", "/login", "/end_session"} {
+		r := b.getWith(i.Issuer("one")+path, "Accept", "text/html")
+		requirePage(t, r, http.StatusTooManyRequests)
+		require.Equal(t, "1", r.Header.Get("Retry-After"))
+		require.Contains(t, r.Body, "Too many attempts")
+	}
+	require.NotEqual(t, http.StatusTooManyRequests, browserFrom(t, "127.0.0.9").get(i.Issuer("one")+"/authorize").StatusCode)
+	i.Clock.Advance(time.Second)
+	require.NotEqual(t, http.StatusTooManyRequests, b.get(i.Issuer("one")+"/authorize").StatusCode)
+}
+
+func TestLG01_SecretsOfApplicationsCannotBeGuessed(t *testing.T) {
+	t.Parallel()
+	t.Run("ten_failures_are_free_and_the_right_one_waits_too", func(t *testing.T) {
+		t.Parallel()
+		i := start(t, servicesFile)
+		for range 10 {
+			require.Equal(t, http.StatusUnauthorized, ownTokens(t, i, "service", "wrong").StatusCode)
+		}
+		requireSlowDown(t, ownTokens(t, i, "service", "wrong"), "1")
+		requireSlowDown(t, ownTokens(t, i, "service", webSecret), "1")
+		require.Equal(t, http.StatusOK, ownTokens(t, i, "api", otherSecret).StatusCode, "its neighbours are not delayed")
+		elsewhere := browserFrom(t, "127.0.0.9").post(i.Issuer("one")+"/token", url.Values{"grant_type": {"client_credentials"}}, "Authorization", basic("service", webSecret))
+		require.Equal(t, http.StatusOK, elsewhere.StatusCode, "nor is it elsewhere")
+
+		i.Clock.Advance(time.Second)
+		require.Equal(t, http.StatusUnauthorized, ownTokens(t, i, "service", "wrong").StatusCode)
+		requireSlowDown(t, ownTokens(t, i, "service", webSecret), "2")
+		i.Clock.Advance(2 * time.Second)
+		require.Equal(t, http.StatusOK, ownTokens(t, i, "service", webSecret).StatusCode)
+		for range 10 {
+			require.Equal(t, http.StatusUnauthorized, ownTokens(t, i, "service", "wrong").StatusCode, "the right secret ended it")
+		}
+	})
+	t.Run("unknown_applications_count_for_the_address", func(t *testing.T) {
+		t.Parallel()
+		i := start(t, servicesFile)
+		for n := range 100 {
+			require.Equal(t, http.StatusUnauthorized, ownTokens(t, i, "nobody"+string(rune('A'+n%50)), "wrong").StatusCode, "%d", n)
+		}
+		requireSlowDown(t, ownTokens(t, i, "another", "wrong"), "1")
+		require.Equal(t, http.StatusOK, ownTokens(t, i, "service", webSecret).StatusCode, "who has never failed goes on")
+	})
+	t.Run("a_wrong_method_is_no_guess", func(t *testing.T) {
+		t.Parallel()
+		i := start(t, servicesFile)
+		for range 20 { // as libraries do that find out
+			r := newBrowser(t).post(i.Issuer("one")+"/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {"service"}, "client_secret": {webSecret}})
+			require.Equal(t, http.StatusUnauthorized, r.StatusCode)
+		}
+		require.Equal(t, http.StatusOK, ownTokens(t, i, "service", webSecret).StatusCode)
+	})
+	t.Run("in_parallel_too", func(t *testing.T) {
+		t.Parallel()
+		i := start(t, servicesFile)
+		require.Equal(t, http.StatusUnauthorized, ownTokens(t, i, "service", "wrong").StatusCode)
+		var tried atomic.Int64
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if ownTokens(t, i, "service", "wrong").StatusCode == http.StatusUnauthorized {
+					tried.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		require.EqualValues(t, 9, tried.Load())
+	})
+}
+
+func TestLG13_TwoProcessesShareTheirLimits(t *testing.T) {
+	t.Parallel()
+	server := limittest.StartRedis(t)
+	database := testdb.NewURL(t)
+	share := func(p *app.Process, _ *app.Options) {
+		p.Config.RedisURL = config.NewSecret("redis://" + server.Addr)
+	}
+	one := startWith(t, database, share, realmFile("one"))
+	two := startWith(t, database, share)
+	for _, i := range []*instance{one, two} {
+		ctx, stop := context.WithCancel(context.Background())
+		worked := make(chan struct{})
+		go func() { i.Work(ctx); close(worked) }()
+		t.Cleanup(func() { stop(); <-worked })
+		require.Eventually(t, func() bool { return strings.Contains(i.Logs.String(), "limits are counted in redis") }, 30*time.Second, 10*time.Millisecond)
+	}
+	// guesses counts the failures until the answer is 429. An answer of redis that comes too late on a busy machine is
+	// counted by the process instead, so that there may be one or two more.
+	guesses := func(by ...*instance) (n int) {
+		for ; n < 20; n++ {
+			b := newBrowser(t)
+			i := by[n%len(by)]
+			switch r := b.try(b.loginPage(i), "ana", "wrong"); r.StatusCode {
+			case http.StatusTooManyRequests:
+				return n
+			default:
+				require.Equal(t, http.StatusUnprocessableEntity, r.StatusCode)
+			}
+		}
+		return n
+	}
+	n := guesses(one, two)
+	require.GreaterOrEqual(t, n, 5)
+	require.Less(t, n, 10, "each has a budget of its own")
+	require.InDelta(t, 0, gauge(t, one, "gatehouse_limit_fallback_active"), 0)
+
+	server.Kill()
+	require.Positive(t, guesses(one), "the process counts by itself")
+	require.LessOrEqual(t, guesses(one), 5)
+	require.InDelta(t, 1, gauge(t, one, "gatehouse_limit_fallback_active"), 0)
+	require.Equal(t, 1, strings.Count(one.Logs.String(), "redis is away"))
+	server.Start(t)
+	require.Eventually(t, func() bool { return gauge(t, one, "gatehouse_limit_fallback_active") == 0 }, 30*time.Second, 10*time.Millisecond)
+	require.InDelta(t, 1, gauge(t, one, "gatehouse_limit_fallbacks_total"), 0)
+}
