@@ -117,3 +117,41 @@ func TestTK05_ScopeOnlyShrinks(t *testing.T) {
 	require.Equal(t, "invalid_scope", refresh(t, i, fewer.RefreshToken, "scope", "openid email").Error)
 	require.Equal(t, "openid profile", refresh(t, i, fewer.RefreshToken).Scope, "narrowing holds for one token only")
 }
+
+func TestTK06_RefreshEndsWithItsSession(t *testing.T) {
+	t.Parallel()
+	i := start(t, realmFile("one"))
+	signedIn := func(scope string) (*browser, tokens) {
+		b := newBrowser(t)
+		code := b.code(i, "one", "client_id", "keeper", "scope", scope)
+		got := token(t, i, "one", exchange(code), "Authorization", basic("keeper", webSecret))
+		require.NotEmpty(t, got.RefreshToken, "%+v", got)
+		return b, got
+	}
+	leave := func(b *browser, got tokens) {
+		r := b.get(i.Issuer("one") + "/end_session?" + url.Values{"id_token_hint": {got.IDToken}}.Encode())
+		require.Equal(t, http.StatusOK, r.StatusCode, r.Body)
+	}
+
+	t.Run("signed out", func(t *testing.T) {
+		b, got := signedIn("openid")
+		leave(b, got)
+		require.Equal(t, "invalid_grant", refresh(t, i, got.RefreshToken).Error)
+		r, _ := userinfo(t, i, "one", got.AccessToken)
+		require.Equal(t, http.StatusUnauthorized, r.StatusCode)
+	})
+	t.Run("somebody else signed in over it", func(t *testing.T) {
+		b, got := signedIn("openid")
+		i.Clock.Advance(time.Second)
+		page := b.authorize(i, "one", authorization("client_id", "keeper", "scope", "openid", "prompt", "login"))
+		require.NotEmpty(t, b.signIn(i, page, "bob", anaPassword).Location().Query().Get("code"))
+		require.Equal(t, "invalid_grant", refresh(t, i, got.RefreshToken).Error)
+		r, _ := userinfo(t, i, "one", got.AccessToken)
+		require.Equal(t, http.StatusUnauthorized, r.StatusCode)
+	})
+	t.Run("offline access outlives it", func(t *testing.T) {
+		b, got := signedIn("openid offline_access")
+		leave(b, got)
+		require.Equal(t, http.StatusOK, refresh(t, i, got.RefreshToken).Status)
+	})
+}

@@ -194,7 +194,7 @@ func (p *prepared) seal(r realm.Realm, v Personal) error {
 }
 
 func mac(r realm.Realm, label, value string) ([]byte, error) {
-	m, err := r.DataKey.MAC(label)
+	m, err := r.MAC(label)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse-id/gatehouse/internal/flow/internal/db"
+	"github.com/gatehouse-id/gatehouse/internal/grant"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
 )
@@ -89,6 +90,12 @@ func SignIn(ctx context.Context, tx realm.Tx, s *State, cookie session.Token, no
 	id, err := session.Start(ctx, tx, start, now)
 	if err != nil {
 		return nil, err
+	}
+	if s.Session != nil && s.Session.ID != id {
+		// Somebody else's session ended here, and with it what was authorized in it.
+		if err := grant.RevokeBySession(ctx, tx, s.Session.ID, now); err != nil {
+			return nil, err
+		}
 	}
 	if err := moveBrowser(ctx, tx, s.Browser, cookie); err != nil {
 		return nil, err

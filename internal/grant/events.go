@@ -24,7 +24,7 @@ func (CodeRefused) Type() string { return "grant.code_refused" }
 // Revoked says that an authorization and all its tokens ended.
 type Revoked struct {
 	event.Subject `json:"-"`
-	// Reason is code_reuse, logout or revoked.
+	// Reason is code_reuse, refresh_token_reuse or revoked. What ends with its session has that session.ended alone.
 	Reason string `json:"reason"`
 }
 

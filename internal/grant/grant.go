@@ -98,8 +98,6 @@ type Grant struct {
 	Generation int32
 	RotatedAt  time.Time
 	usedFrom   []byte
-	// Person is what the ID token may say of the person; read only when asked for.
-	Person Person
 	// UserActive and SessionLive say whether the person may still use it.
 	UserActive  bool
 	SessionLive bool
@@ -129,16 +127,15 @@ func notNil(s []string) []string {
 	return s
 }
 
-// ByCode returns the authorization of a code, whatever became of it, with the person's claims when they are wanted;
-// realm.ErrUnknown when there is none.
-func ByCode(ctx context.Context, r postgres.Reader, c Code, withClaims bool, now time.Time) (Grant, error) {
-	row, err := db.New().ByCode(ctx, r, db.ByCodeParams{ID: c.Grant, CodeHash: c.hash(), WithClaims: withClaims, Now: now})
+// ByCode returns the authorization of a code, whatever became of it; realm.ErrUnknown when there is none.
+func ByCode(ctx context.Context, r postgres.Reader, c Code, now time.Time) (Grant, error) {
+	row, err := db.New().ByCode(ctx, r, db.ByCodeParams{ID: c.Grant, CodeHash: c.hash(), Now: now})
 	return found(db.ByIDRow(row), err)
 }
 
 // ByID returns the authorization of that id, as ByCode does.
-func ByID(ctx context.Context, r postgres.Reader, id uuid.UUID, withClaims bool, now time.Time) (Grant, error) {
-	return found(db.New().ByID(ctx, r, db.ByIDParams{ID: id, WithClaims: withClaims, Now: now}))
+func ByID(ctx context.Context, r postgres.Reader, id uuid.UUID, now time.Time) (Grant, error) {
+	return found(db.New().ByID(ctx, r, db.ByIDParams{ID: id, Now: now}))
 }
 
 func found(row db.ByIDRow, err error) (Grant, error) {
@@ -160,12 +157,6 @@ func found(row db.ByIDRow, err error) (Grant, error) {
 	}
 	if err := json.Unmarshal(r.Request, &g.Request); err != nil {
 		return Grant{}, fmt.Errorf("read an authorization request: %w", err)
-	}
-	g.Person = Person{
-		Scopes: r.Scopes, Subject: row.Subject, Email: row.Email, EmailVerified: row.EmailVerified, Username: row.Username, UpdatedAt: row.UpdatedAt,
-	}
-	if err := json.Unmarshal(row.Claims, &g.Person.Claims); err != nil {
-		return Grant{}, fmt.Errorf("read a person's claims: %w", err)
 	}
 	return g, nil
 }

@@ -70,7 +70,7 @@ func (b *bundle) issue(t *testing.T) grant.Code {
 
 func (b *bundle) byCode(t *testing.T, r realm.Realm, code grant.Code) (grant.Grant, error) {
 	t.Helper()
-	return grant.ByCode(t.Context(), r, code, false, b.Clock.Now())
+	return grant.ByCode(t.Context(), r, code, b.Clock.Now())
 }
 
 func (b *bundle) person(t *testing.T, g grant.Grant) (grant.Person, error) {

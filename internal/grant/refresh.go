@@ -55,9 +55,9 @@ func (t RefreshToken) body() []byte {
 
 // refreshKey is the realm's key for refresh tokens, and the id that tokens name it by.
 func refreshKey(r realm.Realm) (envelope.MAC, []byte, error) {
-	mac, err := r.DataKey.MAC("grant.refresh")
+	mac, err := r.MAC("grant.refresh")
 	if err != nil {
-		return mac, nil, fmt.Errorf("derive the refresh key: %w", err)
+		return mac, nil, err
 	}
 	id, err := mac.Sum([]byte("key id"))
 	if err != nil {
@@ -150,9 +150,9 @@ func idleAt(r realm.Realm, g Grant, now time.Time) time.Time {
 
 // usedFrom is where a request comes from, so that the next one can be compared without keeping the address.
 func usedFrom(ctx context.Context, r realm.Realm, g Grant) ([]byte, error) {
-	mac, err := r.DataKey.MAC("grant.used_from")
+	mac, err := r.MAC("grant.used_from")
 	if err != nil {
-		return nil, fmt.Errorf("derive the key of places: %w", err)
+		return nil, err
 	}
 	o := event.From(ctx)
 	sum, err := mac.Sum(g.ID[:], []byte(o.Address), []byte(o.UserAgent))

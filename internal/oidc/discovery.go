@@ -71,14 +71,29 @@ func (p *Provider) metadata(r realm.Realm) metadata {
 	}
 }
 
-// Discovery serves the metadata of the request's realm.
+// document is a ready-made answer with the facts that it was made from.
+type document struct {
+	of   *realm.Facts
+	body []byte
+	etag string
+}
+
+// Discovery serves the metadata of the request's realm: bytes made once, until the realm's facts are read anew.
 func (p *Provider) Discovery(c *echo.Context) error {
-	body, err := json.Marshal(p.metadata(web.Realm(c)))
+	r := web.Realm(c)
+	if kept, ok := p.documents.Load(r.ID); ok {
+		if d, ok := kept.(*document); ok && d.of == r.Facts {
+			return publish(c, echo.MIMEApplicationJSON, d.body, d.etag)
+		}
+	}
+	body, err := json.Marshal(p.metadata(r))
 	if err != nil {
 		return fmt.Errorf("encode metadata: %w", err)
 	}
 	sum := sha256.Sum256(body)
-	return publish(c, echo.MIMEApplicationJSON, body, `"`+base64.RawURLEncoding.EncodeToString(sum[:12])+`"`)
+	d := &document{r.Facts, body, `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}
+	p.documents.Store(r.ID, d)
+	return publish(c, echo.MIMEApplicationJSON, d.body, d.etag)
 }
 
 // jwks serves the realm's public keys (RFC 7517 §5).

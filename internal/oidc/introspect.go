@@ -129,7 +129,7 @@ func grantOf(claims accessClaims) (uuid.UUID, error) {
 // inspectRefresh shows a refresh token to the client that it was given to, and to nobody else.
 func (p *Provider) inspectRefresh(ctx context.Context, r realm.Realm, cl client.Client, presented grant.RefreshToken) (introspection, error) {
 	now := p.Now()
-	g, err := grant.ByID(ctx, r, presented.Grant, false, now)
+	g, err := grant.ByID(ctx, r, presented.Grant, now)
 	if errors.Is(err, realm.ErrUnknown) {
 		return introspection{}, nil
 	}
@@ -166,7 +166,7 @@ func (p *Provider) revoke(c *echo.Context) error {
 func (p *Provider) revokeToken(ctx context.Context, r realm.Realm, cl client.Client, token string) error {
 	now := p.Now()
 	if presented, ours := grant.ParseRefreshToken(r, token); ours {
-		g, err := grant.ByID(ctx, r, presented.Grant, false, now)
+		g, err := grant.ByID(ctx, r, presented.Grant, now)
 		if errors.Is(err, realm.ErrUnknown) || (err == nil && g.ClientID != cl.ClientID) {
 			return nil
 		}

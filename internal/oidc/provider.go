@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v5"
@@ -42,7 +43,9 @@ type Provider struct {
 	Options
 	fosite   fosite.OAuth2Provider
 	verified *verifiedTokens
-	suspects suspects
+	// documents are ready-made metadata by realm id; there are at most as many as realms.
+	documents sync.Map
+	suspects  suspects
 }
 
 // New makes a provider.

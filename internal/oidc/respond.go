@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -30,7 +31,7 @@ func (p *Provider) refuseAuthorization(c *echo.Context, r realm.Realm, q *author
 	if e.ours() {
 		p.Log.ErrorContext(c.Request().Context(), "authorization failed", "client_id", q.client.ClientID, "err", e)
 	} else {
-		p.Log.InfoContext(c.Request().Context(), "authorization refused", "client_id", q.client.ClientID, "error_code", e.Code, "err", e)
+		web.Note(c, slog.String("client_id", q.client.ClientID), slog.String("error_code", e.Code), slog.Any("err", e))
 	}
 	return p.respond(c, r, q, url.Values{"error": {e.Code}, "error_description": {e.Description}})
 }

@@ -178,8 +178,12 @@ func (idTokenStrategy) GenerateIDToken(ctx context.Context, lifespan time.Durati
 		nonce = "" // it belongs to the authorization request (OpenID Connect Core §12.2)
 	}
 	var person *personClaims
-	if u.WithClaims {
-		person = claimsFor(g.Person, r.GetGrantedScopes())
+	if u.Claims != nil {
+		read, err := u.Claims(ctx, g)
+		if err != nil {
+			return "", err
+		}
+		person = claimsFor(read, r.GetGrantedScopes())
 	}
 	claims, err := json.Marshal(idClaims{
 		Issuer: u.Realm.Issuer, Subject: g.Subject, Audience: audience{r.GetClient().GetID()},

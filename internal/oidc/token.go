@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -43,7 +44,7 @@ func (p *Provider) token(c *echo.Context) error {
 	if err != nil {
 		return p.refuseToken(c, cl, err)
 	}
-	p.Log.InfoContext(ctx, "tokens issued", "client_id", cl.ClientID, "grant_type", form.Get("grant_type"))
+	web.Note(c, slog.String("client_id", cl.ClientID), slog.String("grant_type", form.Get("grant_type")))
 	return c.JSON(http.StatusOK, resp)
 }
 
@@ -76,7 +77,11 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 		return nil, refusal
 	}
 	ctx, u := p.begin(event.By(ctx, event.Client, cl.ClientID), r)
-	u.WithClaims = cl.ClaimsInIDToken
+	if cl.ClaimsInIDToken { // one read more, for these clients only
+		u.Claims = func(ctx context.Context, g grant.Grant) (grant.Person, error) {
+			return grant.PersonOf(ctx, r, g.ID, "", u.Now)
+		}
+	}
 	if err := p.chooseKeys(ctx, u, cl); err != nil {
 		return nil, err
 	}
@@ -198,7 +203,7 @@ func (p *Provider) commit(ctx context.Context, u *store.Unit, refresh bool) erro
 	if !errors.Is(err, grant.ErrLost) {
 		return err
 	}
-	again, rerr := grant.ByID(ctx, r, g.ID, false, u.Now)
+	again, rerr := grant.ByID(ctx, r, g.ID, u.Now)
 	if rerr != nil {
 		return rerr
 	}
@@ -249,7 +254,7 @@ func (p *Provider) refuseToken(c *echo.Context, cl client.Client, err error) err
 	if e.ours() {
 		p.Log.ErrorContext(ctx, "token request failed", "client_id", cl.ClientID, "error_code", e.Code, "err", e)
 	} else {
-		p.Log.InfoContext(ctx, "token request refused", "client_id", cl.ClientID, "error_code", e.Code, "err", e)
+		web.Note(c, slog.String("client_id", cl.ClientID), slog.String("error_code", e.Code), slog.Any("err", e))
 	}
 	h := c.Response().Header()
 	switch e.Code {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -122,7 +123,7 @@ func (d *Directory) load(ctx context.Context, read func(tx *postgres.GlobalTx) (
 }
 
 func (d *Directory) fromRow(row record) (Realm, error) {
-	f := &Facts{ID: row.ID, Slug: row.Slug, Name: row.Name, Hosts: row.Hosts, Enabled: row.Status == "active"}
+	f := &Facts{macs: &sync.Map{}, ID: row.ID, Slug: row.Slug, Name: row.Name, Hosts: row.Hosts, Enabled: row.Status == "active"}
 	f.Issuer = d.o.PublicURL + "/realms/" + row.Slug
 	if len(row.Hosts) > 0 {
 		f.Issuer = "https://" + row.Hosts[0]
@@ -138,9 +139,6 @@ func (d *Directory) fromRow(row record) (Realm, error) {
 		var err error
 		if f.DataKey, err = d.o.Keyring.Unwrap(row.DataKey, f.AAD("realms", "data_key", row.ID.String())); err != nil {
 			return Realm{}, fmt.Errorf("open the data key of realm %s (is GATEHOUSE_SECRET_KEY the one this database was started with?): %w", row.Slug, err)
-		}
-		if f.csrf, err = f.DataKey.MAC("web.csrf"); err != nil {
-			return Realm{}, err
 		}
 	}
 	f.cookie = cookieName(f.ID, f.Issuer)
@@ -275,7 +273,7 @@ func (d *Directory) Prepare(ctx context.Context, record func(tx Tx) error) error
 		return err
 	}
 	keyed := *r.Facts
-	keyed.DataKey = key
+	keyed.DataKey, keyed.macs = key, &sync.Map{}
 	err = Realm{Rows: r.Rows, Facts: &keyed}.InTx(ctx, func(tx Tx) error {
 		n, err := db.New().SetFirstDataKey(ctx, tx, db.SetFirstDataKeyParams{DataKey: sealed, Now: d.o.Now()})
 		if err != nil || n == 0 { // another process was faster: its key is read below

@@ -10,9 +10,11 @@ package realm
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 
@@ -42,7 +44,7 @@ type Facts struct {
 	DataKey envelope.DataKey
 
 	cookie string
-	csrf   envelope.MAC
+	macs   *sync.Map // label → envelope.MAC
 }
 
 // Reserved slugs cannot be given to a realm.
@@ -95,7 +97,29 @@ func (f *Facts) AAD(table, column, row string) []byte {
 }
 
 // CSRF authenticates form tokens of the realm.
-func (f *Facts) CSRF() envelope.MAC { return f.csrf }
+func (f *Facts) CSRF() envelope.MAC {
+	mac, _ := f.MAC("web.csrf") // without a data key it is the zero value, which authenticates nothing
+	return mac
+}
+
+// MAC is the realm's key for one purpose, derived once.
+func (f *Facts) MAC(label string) (envelope.MAC, error) {
+	if f.macs != nil {
+		if kept, ok := f.macs.Load(label); ok {
+			if mac, ok := kept.(envelope.MAC); ok {
+				return mac, nil
+			}
+		}
+	}
+	mac, err := f.DataKey.MAC(label)
+	if err != nil {
+		return mac, fmt.Errorf("derive the realm's key for %s: %w", label, err)
+	}
+	if f.macs != nil {
+		f.macs.Store(label, mac)
+	}
+	return mac, nil
+}
 
 // Tx is a transaction in a realm.
 type Tx struct {

@@ -262,13 +262,20 @@ func (w *run) fill(ctx context.Context, tx realm.Tx, s realm.Settings) error {
 	return nil
 }
 
-// keys makes the signing keys that are missing. A realm that is being made gets one in any case: it could not issue
-// a token without.
+// keys makes the signing keys that are missing: those that the file lists and those that its settings and applications
+// ask for, so that they are published before the first signature. A realm that is being made gets one in any case: it
+// could not issue a token without.
 func (w *run) keys(ctx context.Context, tx realm.Tx) error {
-	wanted := w.f.doc.given.Keys.Algorithms
+	d := &w.f.doc.given
+	wanted := slices.Clone(d.Keys.Algorithms)
 	if w.isNew && len(wanted) == 0 {
 		wanted = []string{keyset.ES256}
 	}
+	wanted = append(wanted, d.Settings.SigningAlg)
+	for _, a := range d.Applications {
+		wanted = append(wanted, a.given.IDTokenSignedResponseAlg, a.given.UserinfoSignedResponseAlg)
+	}
+	wanted = slices.DeleteFunc(wanted, func(alg string) bool { return alg == "" })
 	if len(wanted) == 0 {
 		return nil
 	}

@@ -7,27 +7,19 @@ VALUES (@id, @client_id, @user_id, @session_id, @scopes, @audience, @request, @a
 
 -- name: ByCode :one
 -- ByCode reads the authorization of a code, what became of it, and whether its person may still use it. The code
--- names the row by its id and proves itself by the hash. The person's claims are read only when they are asked for.
+-- names the row by its id and proves itself by the hash.
 SELECT sqlc.embed(g), u.subject, (u.status = 'active')::boolean AS user_active,
   EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL AND s.ends_at > @now
-    AND s.seen_at + make_interval(secs => s.idle_seconds) > @now) AS session_live,
-  (CASE WHEN @with_claims::boolean THEN u.claims ELSE '{}' END)::jsonb AS claims, u.updated_at,
-  coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified, coalesce(n.display, '')::text AS username
+    AND s.seen_at + make_interval(secs => s.idle_seconds) > @now) AS session_live
 FROM grants g JOIN users u ON u.id = g.user_id
-LEFT JOIN identifiers e ON @with_claims AND e.user_id = u.id AND e.kind = 'email'
-LEFT JOIN identifiers n ON @with_claims AND n.user_id = u.id AND n.kind = 'username'
 WHERE g.id = @id AND g.code_hash = @code_hash;
 
 -- name: ByID :one
 -- ByID reads the authorization that a refresh token names.
 SELECT sqlc.embed(g), u.subject, (u.status = 'active')::boolean AS user_active,
   EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL AND s.ends_at > @now
-    AND s.seen_at + make_interval(secs => s.idle_seconds) > @now) AS session_live,
-  (CASE WHEN @with_claims::boolean THEN u.claims ELSE '{}' END)::jsonb AS claims, u.updated_at,
-  coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified, coalesce(n.display, '')::text AS username
+    AND s.seen_at + make_interval(secs => s.idle_seconds) > @now) AS session_live
 FROM grants g JOIN users u ON u.id = g.user_id
-LEFT JOIN identifiers e ON @with_claims AND e.user_id = u.id AND e.kind = 'email'
-LEFT JOIN identifiers n ON @with_claims AND n.user_id = u.id AND n.kind = 'username'
 WHERE g.id = @id;
 
 -- name: Exchange :one

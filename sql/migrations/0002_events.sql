@@ -22,7 +22,6 @@ CREATE TABLE events (
   personal_digest bytea,
   PRIMARY KEY (realm_id, id)
 );
-CREATE INDEX events_order ON events (realm_id, seq);
 CREATE INDEX events_user ON events (realm_id, user_id, seq);
 -- The one index that does not lead by realm: consumers read all realms in commit order.
 CREATE INDEX events_commit_order ON events (xact, seq);
@@ -44,7 +43,7 @@ CREATE TABLE event_personal (
 );
 CREATE INDEX event_personal_user ON event_personal (realm_id, user_id);
 CREATE INDEX event_personal_address ON event_personal (realm_id, address_mac, at);
-CREATE INDEX event_personal_identifier ON event_personal (realm_id, identifier_mac, at);
+CREATE INDEX event_personal_identifier ON event_personal (realm_id, identifier_mac, at) WHERE identifier_mac IS NOT NULL;
 CALL isolate('event_personal', 'SELECT, INSERT, DELETE');
 
 -- Where each consumer stands. One process at a time holds a consumer's row.

@@ -29,8 +29,8 @@ type Unit struct {
 	Now   time.Time
 	// AccessKey and IDKey sign the request's tokens.
 	AccessKey, IDKey *keyset.Key
-	// WithClaims asks for the claims that the ID token may carry.
-	WithClaims bool
+	// Claims reads what the ID token says of the person beside their subject; nil when it says nothing.
+	Claims func(ctx context.Context, g grant.Grant) (grant.Person, error)
 
 	// Code is the code that fosite let be made at the authorization endpoint.
 	Code *grant.Code
@@ -122,7 +122,7 @@ func (s Storage) GetAuthorizeCodeSession(ctx context.Context, code string, _ fos
 	if !ok {
 		return nil, fosite.ErrNotFound
 	}
-	g, err := grant.ByCode(ctx, u.Realm, c, u.WithClaims, u.Now)
+	g, err := grant.ByCode(ctx, u.Realm, c, u.Now)
 	if errors.Is(err, realm.ErrUnknown) {
 		return nil, fosite.ErrNotFound
 	}
@@ -213,7 +213,7 @@ func (s Storage) GetRefreshTokenSession(ctx context.Context, token string, _ fos
 	if !ours {
 		return nil, fosite.ErrNotFound
 	}
-	g, err := grant.ByID(ctx, u.Realm, presented.Grant, u.WithClaims, u.Now)
+	g, err := grant.ByID(ctx, u.Realm, presented.Grant, u.Now)
 	if errors.Is(err, realm.ErrUnknown) {
 		return nil, fosite.ErrNotFound
 	}

@@ -37,43 +37,28 @@ func (q *Queries) Burn(ctx context.Context, db DBTX, arg BurnParams) (bool, erro
 const byCode = `-- name: ByCode :one
 SELECT g.realm_id, g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.audience, g.request, g.auth_time, g.amr, g.acr, g.created_at, g.code_hash, g.code_expires_at, g.code_used_at, g.generation, g.rotated_at, g.used_from, g.idle_at, g.ends_at, g.offline, g.revoked_at, u.subject, (u.status = 'active')::boolean AS user_active,
   EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL AND s.ends_at > $1
-    AND s.seen_at + make_interval(secs => s.idle_seconds) > $1) AS session_live,
-  (CASE WHEN $2::boolean THEN u.claims ELSE '{}' END)::jsonb AS claims, u.updated_at,
-  coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified, coalesce(n.display, '')::text AS username
+    AND s.seen_at + make_interval(secs => s.idle_seconds) > $1) AS session_live
 FROM grants g JOIN users u ON u.id = g.user_id
-LEFT JOIN identifiers e ON $2 AND e.user_id = u.id AND e.kind = 'email'
-LEFT JOIN identifiers n ON $2 AND n.user_id = u.id AND n.kind = 'username'
-WHERE g.id = $3 AND g.code_hash = $4
+WHERE g.id = $2 AND g.code_hash = $3
 `
 
 type ByCodeParams struct {
-	Now        time.Time
-	WithClaims bool
-	ID         uuid.UUID
-	CodeHash   []byte
+	Now      time.Time
+	ID       uuid.UUID
+	CodeHash []byte
 }
 
 type ByCodeRow struct {
-	Grant         Grant
-	Subject       string
-	UserActive    bool
-	SessionLive   bool
-	Claims        []byte
-	UpdatedAt     time.Time
-	Email         string
-	EmailVerified bool
-	Username      string
+	Grant       Grant
+	Subject     string
+	UserActive  bool
+	SessionLive bool
 }
 
 // ByCode reads the authorization of a code, what became of it, and whether its person may still use it. The code
-// names the row by its id and proves itself by the hash. The person's claims are read only when they are asked for.
+// names the row by its id and proves itself by the hash.
 func (q *Queries) ByCode(ctx context.Context, db DBTX, arg ByCodeParams) (ByCodeRow, error) {
-	row := db.QueryRow(ctx, byCode,
-		arg.Now,
-		arg.WithClaims,
-		arg.ID,
-		arg.CodeHash,
-	)
+	row := db.QueryRow(ctx, byCode, arg.Now, arg.ID, arg.CodeHash)
 	var i ByCodeRow
 	err := row.Scan(
 		&i.Grant.RealmID,
@@ -101,11 +86,6 @@ func (q *Queries) ByCode(ctx context.Context, db DBTX, arg ByCodeParams) (ByCode
 		&i.Subject,
 		&i.UserActive,
 		&i.SessionLive,
-		&i.Claims,
-		&i.UpdatedAt,
-		&i.Email,
-		&i.EmailVerified,
-		&i.Username,
 	)
 	return i, err
 }
@@ -113,36 +93,26 @@ func (q *Queries) ByCode(ctx context.Context, db DBTX, arg ByCodeParams) (ByCode
 const byID = `-- name: ByID :one
 SELECT g.realm_id, g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.audience, g.request, g.auth_time, g.amr, g.acr, g.created_at, g.code_hash, g.code_expires_at, g.code_used_at, g.generation, g.rotated_at, g.used_from, g.idle_at, g.ends_at, g.offline, g.revoked_at, u.subject, (u.status = 'active')::boolean AS user_active,
   EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL AND s.ends_at > $1
-    AND s.seen_at + make_interval(secs => s.idle_seconds) > $1) AS session_live,
-  (CASE WHEN $2::boolean THEN u.claims ELSE '{}' END)::jsonb AS claims, u.updated_at,
-  coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified, coalesce(n.display, '')::text AS username
+    AND s.seen_at + make_interval(secs => s.idle_seconds) > $1) AS session_live
 FROM grants g JOIN users u ON u.id = g.user_id
-LEFT JOIN identifiers e ON $2 AND e.user_id = u.id AND e.kind = 'email'
-LEFT JOIN identifiers n ON $2 AND n.user_id = u.id AND n.kind = 'username'
-WHERE g.id = $3
+WHERE g.id = $2
 `
 
 type ByIDParams struct {
-	Now        time.Time
-	WithClaims bool
-	ID         uuid.UUID
+	Now time.Time
+	ID  uuid.UUID
 }
 
 type ByIDRow struct {
-	Grant         Grant
-	Subject       string
-	UserActive    bool
-	SessionLive   bool
-	Claims        []byte
-	UpdatedAt     time.Time
-	Email         string
-	EmailVerified bool
-	Username      string
+	Grant       Grant
+	Subject     string
+	UserActive  bool
+	SessionLive bool
 }
 
 // ByID reads the authorization that a refresh token names.
 func (q *Queries) ByID(ctx context.Context, db DBTX, arg ByIDParams) (ByIDRow, error) {
-	row := db.QueryRow(ctx, byID, arg.Now, arg.WithClaims, arg.ID)
+	row := db.QueryRow(ctx, byID, arg.Now, arg.ID)
 	var i ByIDRow
 	err := row.Scan(
 		&i.Grant.RealmID,
@@ -170,11 +140,6 @@ func (q *Queries) ByID(ctx context.Context, db DBTX, arg ByIDParams) (ByIDRow, e
 		&i.Subject,
 		&i.UserActive,
 		&i.SessionLive,
-		&i.Claims,
-		&i.UpdatedAt,
-		&i.Email,
-		&i.EmailVerified,
-		&i.Username,
 	)
 	return i, err
 }
