@@ -15,9 +15,9 @@ func allowed(setting string) []string {
 	case "application_type":
 		return []string{"web", "browser", "native"}
 	case "token_endpoint_auth_method":
-		return []string{"none", "client_secret_basic", "client_secret_post"}
+		return []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"}
 	case "grant_types":
-		return []string{"authorization_code", "refresh_token", "client_credentials"}
+		return []string{"authorization_code", "refresh_token", "client_credentials", GrantJWTBearer}
 	case "response_types":
 		return []string{"code"}
 	case "pkce":
@@ -89,6 +89,7 @@ func (s Settings) Check() []string {
 		{"token_endpoint_auth_method", []string{s.TokenEndpointAuthMethod}},
 		{"pkce", []string{s.PKCE}},
 		{"consent", []string{s.Consent}},
+		{"token_endpoint_auth_signing_alg", []string{s.TokenEndpointAuthSigningAlg}},
 		{"id_token_signed_response_alg", []string{s.IDTokenSignedResponseAlg}},
 		{"userinfo_signed_response_alg", []string{s.UserinfoSignedResponseAlg}},
 		{"grant_types", s.GrantTypes},
@@ -106,6 +107,7 @@ func (s Settings) Check() []string {
 	if s.Public() && s.PKCE != "required" {
 		wrong = append(wrong, "pkce is optional; an application without a secret must use it")
 	}
+	wrong = append(wrong, s.checkKeys()...)
 	wrong = append(wrong, s.checkAddresses()...)
 	for _, scope := range slices.Concat(s.Scopes, s.Audiences, s.Introspects) {
 		if !scopePattern.MatchString(scope) {

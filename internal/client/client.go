@@ -15,6 +15,8 @@ type Client struct {
 	Name     string
 	Enabled  bool
 	Settings
+	// keys are those of JWKS.
+	keys []Key
 	// SecretHashes are SHA-256 hashes of the live secrets, the newest first.
 	SecretHashes [][]byte
 	CreatedAt    time.Time
@@ -26,8 +28,16 @@ type Client struct {
 type Settings struct {
 	// ApplicationType is web, browser or native.
 	ApplicationType string `yaml:"application_type"`
-	// TokenEndpointAuthMethod is how the client authenticates: none, client_secret_basic or client_secret_post.
-	TokenEndpointAuthMethod string   `yaml:"token_endpoint_auth_method"`
+	// TokenEndpointAuthMethod is how the client authenticates: none, client_secret_basic, client_secret_post or
+	// private_key_jwt.
+	TokenEndpointAuthMethod string `yaml:"token_endpoint_auth_method"`
+	// TokenEndpointAuthSigningAlg is the only algorithm of its assertions; "" allows each that its keys are for.
+	TokenEndpointAuthSigningAlg string `yaml:"token_endpoint_auth_signing_alg"`
+	// JWKS are the client's public keys, JWKSURI is where it publishes them; never both.
+	JWKS    KeySet `yaml:"jwks"`
+	JWKSURI string `yaml:"jwks_uri"`
+	// StrictAssertionAudience accepts assertions only when their aud is the issuer as a string.
+	StrictAssertionAudience bool     `yaml:"strict_assertion_audience"`
 	RedirectURIs            []string `yaml:"redirect_uris"`
 	PostLogoutRedirectURIs  []string `yaml:"post_logout_redirect_uris"`
 	// Origins may call the token and userinfo endpoints from a browser (CORS).
@@ -53,6 +63,14 @@ type Settings struct {
 	ClaimsInIDToken bool `yaml:"claims_in_id_token"`
 	// StartURL is where people begin to use the application.
 	StartURL string `yaml:"start_url"`
+}
+
+// GrantJWTBearer is the grant type of an assertion by which a client gets a token for itself (RFC 7523 §2.1).
+const GrantJWTBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+// HasSecret tells whether the client authenticates by a secret.
+func (s Settings) HasSecret() bool {
+	return s.TokenEndpointAuthMethod == "client_secret_basic" || s.TokenEndpointAuthMethod == "client_secret_post"
 }
 
 // Public tells whether the client cannot keep a secret (RFC 6749 §2.1).

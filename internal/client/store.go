@@ -60,6 +60,11 @@ func (s *Store) cached(ctx context.Context, r realm.Realm, key, clientID string)
 		}
 		c := fromRow(row.Client)
 		c.SecretHashes, c.secretsUntil = row.Secrets, row.SecretsUntil
+		if c.JWKS != "" {
+			if c.keys, err = readRegistered([]byte(c.JWKS)); err != nil {
+				return Client{}, fmt.Errorf("read the keys of client %s: %w", clientID, err)
+			}
+		}
 		return c, nil
 	})
 }
@@ -91,7 +96,9 @@ func fromRow(row db.Client) Client {
 		ID: row.ID, ClientID: row.ClientID, Name: row.Name, Enabled: row.Status == "active", CreatedAt: row.CreatedAt,
 		Settings: Settings{
 			ApplicationType: row.ApplicationType, TokenEndpointAuthMethod: row.TokenEndpointAuthMethod,
-			RedirectURIs: row.RedirectUris, PostLogoutRedirectURIs: row.PostLogoutRedirectUris, Origins: row.Origins,
+			TokenEndpointAuthSigningAlg: row.TokenEndpointAuthSigningAlg, JWKS: KeySet(row.Jwks), JWKSURI: row.JwksUri,
+			StrictAssertionAudience: row.StrictAssertionAudience,
+			RedirectURIs:            row.RedirectUris, PostLogoutRedirectURIs: row.PostLogoutRedirectUris, Origins: row.Origins,
 			GrantTypes: row.GrantTypes, ResponseTypes: row.ResponseTypes, Scopes: row.Scopes, Audiences: row.Audiences, Introspects: row.Introspects,
 			PKCE: row.Pkce, Consent: row.Consent, IDTokenSignedResponseAlg: row.IDTokenSignedResponseAlg,
 			UserinfoSignedResponseAlg: row.UserinfoSignedResponseAlg, ClaimsInIDToken: row.ClaimsInIDToken, StartURL: row.StartUrl,
@@ -128,7 +135,8 @@ func (s *Store) Create(ctx context.Context, tx realm.Tx, clientID, name string, 
 	now := s.now()
 	err = db.New().InsertClient(ctx, tx, db.InsertClientParams{
 		ID: id, ClientID: clientID, Name: name, Status: status(enabled), ApplicationType: set.ApplicationType,
-		TokenEndpointAuthMethod: set.TokenEndpointAuthMethod, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
+		TokenEndpointAuthMethod: set.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: set.TokenEndpointAuthSigningAlg,
+		Jwks: string(set.JWKS), JwksUri: set.JWKSURI, StrictAssertionAudience: set.StrictAssertionAudience, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
 		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences, Introspects: set.Introspects,
 		Pkce: set.PKCE, Consent: set.Consent, IDTokenSignedResponseAlg: set.IDTokenSignedResponseAlg,
 		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken, StartUrl: set.StartURL, Now: now,
@@ -146,7 +154,8 @@ func (s *Store) Update(ctx context.Context, tx realm.Tx, c Client, changed []str
 	now, set := s.now(), c.Settings
 	err := db.New().UpdateClient(ctx, tx, db.UpdateClientParams{
 		ID: c.ID, Name: c.Name, Status: status(c.Enabled), ApplicationType: set.ApplicationType,
-		TokenEndpointAuthMethod: set.TokenEndpointAuthMethod, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
+		TokenEndpointAuthMethod: set.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: set.TokenEndpointAuthSigningAlg,
+		Jwks: string(set.JWKS), JwksUri: set.JWKSURI, StrictAssertionAudience: set.StrictAssertionAudience, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
 		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences, Introspects: set.Introspects,
 		Pkce: set.PKCE, Consent: set.Consent, IDTokenSignedResponseAlg: set.IDTokenSignedResponseAlg,
 		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken, StartUrl: set.StartURL, Now: now,
@@ -219,6 +228,26 @@ func (s *Store) RemoveSecretsExcept(ctx context.Context, tx realm.Tx, c Client, 
 	}
 	s.cache.Drop(tx.In().CacheKey("client", c.ClientID))
 	return removed, nil
+}
+
+// UseAssertion notes that a client proved itself by the assertion of that id, and tells whether it is the first time:
+// of many callers at once it is for one. expires is when the assertion would not be accepted any more. It is one
+// statement, a whole change.
+func UseAssertion(ctx context.Context, r realm.Realm, clientID, jti string, expires time.Time) (bool, error) {
+	rows, err := db.New().UseAssertion(ctx, r.Write(), db.UseAssertionParams{ClientID: clientID, Jti: jti, ExpiresAt: expires})
+	if err != nil {
+		return false, fmt.Errorf("note the use of an assertion of client %s: %w", clientID, err)
+	}
+	return rows == 1, nil
+}
+
+// CleanAssertions deletes at most that many ids of assertions that have ended, and says how many there were.
+func CleanAssertions(ctx context.Context, tx realm.Tx, now time.Time, most int32) (int64, error) {
+	n, err := db.New().DeleteExpiredAssertions(ctx, tx, db.DeleteExpiredAssertionsParams{Before: now, Most: most})
+	if err != nil {
+		return 0, fmt.Errorf("delete the ids of ended assertions: %w", err)
+	}
+	return n, nil
 }
 
 // NewSecret makes a secret of 256 random bits.

@@ -18,8 +18,11 @@ type Settings struct {
 	// SigningAlg signs access tokens, and ID tokens of applications that ask for no other: ES256 by default.
 	SigningAlg string `json:"signing_alg,omitempty" yaml:"signing_alg,omitempty"`
 	// StartURL is offered to people who end up on a page that leads nowhere else.
-	StartURL  string    `json:"start_url,omitempty" yaml:"start_url,omitempty"`
-	Lifetimes Lifetimes `json:"lifetimes,omitzero" yaml:"lifetimes,omitempty"`
+	StartURL string `json:"start_url,omitempty" yaml:"start_url,omitempty"`
+	// StrictAssertionAudience accepts assertions of applications only when their aud is the issuer as a string, as
+	// FAPI 2.0 and the successor of RFC 7523 ask; an application may be as strict in a realm that is not.
+	StrictAssertionAudience bool      `json:"strict_assertion_audience,omitempty" yaml:"strict_assertion_audience,omitempty"`
+	Lifetimes               Lifetimes `json:"lifetimes,omitzero" yaml:"lifetimes,omitempty"`
 	// RateLimits are far above what an application under load does, and bound what one that went wild costs the others.
 	RateLimits RateLimits      `json:"rate_limits,omitzero" yaml:"rate_limits,omitempty"`
 	Password   PasswordPolicy  `json:"password,omitzero" yaml:"password,omitempty"`

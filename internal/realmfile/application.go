@@ -51,9 +51,9 @@ func (w *run) acceptable(p *named[application], a application, isNew bool) bool 
 	at, path := p.at("secrets")
 	wantsSecret := len(a.Secrets) > 0 || a.GenerateSecret
 	switch {
-	case a.Public() && wantsSecret:
-		w.found.add(at, path, "", "an application with token_endpoint_auth_method none has no secret")
-	case !a.Public() && isNew && !wantsSecret:
+	case !a.HasSecret() && wantsSecret:
+		w.found.add(at, path, "", "an application with token_endpoint_auth_method %s has no secret", a.TokenEndpointAuthMethod)
+	case a.HasSecret() && isNew && !wantsSecret:
 		w.found.add(p.node, p.path, "Add secrets, or generate_secret: true.",
 			"has token_endpoint_auth_method %s and no secret to authenticate with", a.TokenEndpointAuthMethod)
 	}

@@ -88,6 +88,9 @@ func checkApplication(p *named[application], ids *unique, found *issues) {
 	lenient := application{Settings: client.Settings{
 		ApplicationType: "native", TokenEndpointAuthMethod: "client_secret_basic", RedirectURIs: []string{"https://app.example"},
 	}}
+	if p.given.JWKS == "" && p.given.JWKSURI == "" {
+		lenient.JWKSURI = "https://app.example"
+	}
 	a := p.over(lenient)
 	found.addAll(p.node, p.path, a.WithDefaults().Check())
 	checkText(p, "name", p.given.Name, found)
@@ -107,8 +110,8 @@ func checkApplication(p *named[application], ids *unique, found *issues) {
 	if p.given.GenerateSecret && p.has("secrets") {
 		found.add(secretsAt, path, "Keep one of the two.", "stands beside generate_secret, which makes the only secret")
 	}
-	if p.given.TokenEndpointAuthMethod == "none" && (p.given.GenerateSecret || len(p.given.Secrets) > 0) {
-		found.add(secretsAt, path, "", "an application with token_endpoint_auth_method none has no secret")
+	if p.has("token_endpoint_auth_method") && !p.given.HasSecret() && (p.given.GenerateSecret || len(p.given.Secrets) > 0) {
+		found.add(secretsAt, path, "", "an application with token_endpoint_auth_method %s has no secret", p.given.TokenEndpointAuthMethod)
 	}
 }
 

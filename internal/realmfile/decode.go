@@ -1,7 +1,10 @@
 package realmfile
 
 import (
+	"cmp"
 	"encoding"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -86,6 +89,10 @@ func (d decoder) value(n *yaml.Node, v reflect.Value, path string) {
 	}
 	if text, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		d.text(n, text, path)
+		return
+	}
+	if document, ok := v.Addr().Interface().(json.Unmarshaler); ok {
+		d.document(n, document, path)
 		return
 	}
 	switch v.Kind() {
@@ -183,6 +190,54 @@ func (d decoder) text(n *yaml.Node, into encoding.TextUnmarshaler, path string) 
 	if err := into.UnmarshalText([]byte(n.Value)); err != nil {
 		d.found.add(n, path, "", "%s", err)
 	}
+}
+
+// document reads what has a form of its own in JSON: as a mapping in the file, or as a text of JSON, such as one from
+// another file. An empty text is an empty document.
+func (d decoder) document(n *yaml.Node, into json.Unmarshaler, path string) {
+	var content []byte
+	if n.Kind == yaml.MappingNode {
+		var v any
+		plain, err := literal(n)
+		if err == nil {
+			err = plain.Decode(&v)
+		}
+		if err == nil {
+			content, err = json.Marshal(v)
+		}
+		if err != nil {
+			d.found.add(n, path, "", "cannot be read as JSON")
+			return
+		}
+	} else {
+		if !d.isText(n, path) {
+			return
+		}
+		content = []byte(cmp.Or(strings.TrimSpace(n.Value), "{}"))
+	}
+	if err := into.UnmarshalJSON(content); err != nil {
+		d.found.add(n, path, "", "%s", err)
+	}
+}
+
+// literal copies a node with the texts that were filled in as texts, and without anchors and aliases.
+func literal(n *yaml.Node) (*yaml.Node, error) {
+	if n.Kind == yaml.AliasNode || n.Anchor != "" {
+		return nil, errors.New("anchors and aliases are not read here")
+	}
+	plain := *n
+	plain.Content = nil
+	if plain.Tag == substituted {
+		plain.Tag = "!!str"
+	}
+	for _, child := range n.Content {
+		c, err := literal(child)
+		if err != nil {
+			return nil, err
+		}
+		plain.Content = append(plain.Content, c)
+	}
+	return &plain, nil
 }
 
 func (d decoder) scalar(n *yaml.Node, v reflect.Value, path string) {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
 	"github.com/gatehouse-id/gatehouse/internal/grant"
@@ -28,13 +29,14 @@ const (
 	batch = 500
 )
 
-// kinds of rows that end. Flows are not audited, the others are.
+// kinds of rows that end, and whether they are audited (sql/unaudited.txt).
 func kinds() []kind {
 	return []kind{
 		{"flows", flow.Clean, false},
 		{"sessions", session.Clean, true},
 		{"grants", grant.Clean, true},
 		{"revoked_tokens", grant.CleanTokens, true},
+		{"used_assertions", client.CleanAssertions, false},
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
@@ -44,6 +45,14 @@ func TestHousekeeping(t *testing.T) {
 	require.NoError(t, h.Clean(t.Context()))
 	require.Equal(t, 0, count(t, r, "flows"))
 	require.Equal(t, 1, count(t, r, "sessions"), "it has not ended")
+
+	for _, until := range []time.Duration{-time.Second, time.Minute} {
+		first, err := client.UseAssertion(t.Context(), r, "service", until.String(), b.Clock.Now().Add(until))
+		require.NoError(t, err)
+		require.True(t, first)
+	}
+	require.NoError(t, h.Clean(t.Context()))
+	require.Equal(t, 1, count(t, r, "used_assertions"), "one could still come again")
 
 	b.Clock.Advance(60 * 24 * time.Hour)
 	require.NoError(t, h.Clean(t.Context()))

@@ -9,7 +9,13 @@ CREATE TABLE clients (
   status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled')),
   -- web, browser or native: native ones may use any port of a registered loopback address (RFC 8252 §7.3)
   application_type text NOT NULL CHECK (application_type IN ('web', 'browser', 'native')),
-  token_endpoint_auth_method text NOT NULL CHECK (token_endpoint_auth_method IN ('none', 'client_secret_basic', 'client_secret_post')),
+  token_endpoint_auth_method text NOT NULL CHECK (token_endpoint_auth_method IN ('none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt')),
+  -- '' allows each algorithm that the client's keys are for
+  token_endpoint_auth_signing_alg text NOT NULL DEFAULT '' CHECK (token_endpoint_auth_signing_alg IN ('', 'ES256', 'EdDSA', 'PS256', 'RS256')),
+  -- public keys, a JWK set in canonical form: text, because jsonb would write it in another; or where they are published
+  jwks text NOT NULL DEFAULT '',
+  jwks_uri text NOT NULL DEFAULT '',
+  strict_assertion_audience boolean NOT NULL DEFAULT false,
   redirect_uris text[] NOT NULL DEFAULT '{}',
   post_logout_redirect_uris text[] NOT NULL DEFAULT '{}',
   origins text[] NOT NULL DEFAULT '{}',
@@ -32,7 +38,8 @@ CREATE TABLE clients (
   updated_at timestamptz NOT NULL,
   PRIMARY KEY (realm_id, id),
   UNIQUE (realm_id, client_id),
-  CHECK (token_endpoint_auth_method <> 'none' OR pkce = 'required')
+  CHECK (token_endpoint_auth_method <> 'none' OR pkce = 'required'),
+  CHECK (token_endpoint_auth_method <> 'private_key_jwt' OR (jwks = '') <> (jwks_uri = ''))
 );
 CALL isolate('clients', 'SELECT, INSERT, UPDATE, DELETE');
 CALL audit('clients');

@@ -13,7 +13,7 @@ import (
 )
 
 const clientByClientID = `-- name: ClientByClientID :one
-SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.start_url, c.created_at, c.updated_at,
+SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.start_url, c.created_at, c.updated_at,
   coalesce((SELECT min(s.expires_at) FROM client_secrets s WHERE s.client = c.id AND s.expires_at > $1), $2)::timestamptz AS secrets_until,
   ARRAY(SELECT s.hash FROM client_secrets s WHERE s.client = c.id AND (s.expires_at IS NULL OR s.expires_at > $1) ORDER BY s.created_at DESC)::bytea[] AS secrets
 FROM clients c WHERE c.client_id = $3
@@ -43,6 +43,10 @@ func (q *Queries) ClientByClientID(ctx context.Context, db DBTX, arg ClientByCli
 		&i.Client.Status,
 		&i.Client.ApplicationType,
 		&i.Client.TokenEndpointAuthMethod,
+		&i.Client.TokenEndpointAuthSigningAlg,
+		&i.Client.Jwks,
+		&i.Client.JwksUri,
+		&i.Client.StrictAssertionAudience,
 		&i.Client.RedirectUris,
 		&i.Client.PostLogoutRedirectUris,
 		&i.Client.Origins,
@@ -108,35 +112,41 @@ func (q *Queries) DeleteSecret(ctx context.Context, db DBTX, id uuid.UUID) error
 }
 
 const insertClient = `-- name: InsertClient :exec
-INSERT INTO clients (id, client_id, name, status, application_type, token_endpoint_auth_method, redirect_uris, post_logout_redirect_uris,
+INSERT INTO clients (id, client_id, name, status, application_type, token_endpoint_auth_method, token_endpoint_auth_signing_alg,
+  jwks, jwks_uri, strict_assertion_audience, redirect_uris, post_logout_redirect_uris,
   origins, grant_types, response_types, scopes, audiences, introspects, pkce, consent, id_token_signed_response_alg, userinfo_signed_response_alg, claims_in_id_token, start_url, created_at, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8,
-  $9, $10, $11, $12, $13, $14, $15, $16, $17,
-  $18, $19, $20, $21, $21)
+VALUES ($1, $2, $3, $4, $5, $6, $7,
+  $8, $9, $10, $11, $12,
+  $13, $14, $15, $16, $17, $18, $19, $20, $21,
+  $22, $23, $24, $25, $25)
 `
 
 type InsertClientParams struct {
-	ID                        uuid.UUID
-	ClientID                  string
-	Name                      string
-	Status                    string
-	ApplicationType           string
-	TokenEndpointAuthMethod   string
-	RedirectUris              []string
-	PostLogoutRedirectUris    []string
-	Origins                   []string
-	GrantTypes                []string
-	ResponseTypes             []string
-	Scopes                    []string
-	Audiences                 []string
-	Introspects               []string
-	Pkce                      string
-	Consent                   string
-	IDTokenSignedResponseAlg  string
-	UserinfoSignedResponseAlg string
-	ClaimsInIDToken           bool
-	StartUrl                  string
-	Now                       time.Time
+	ID                          uuid.UUID
+	ClientID                    string
+	Name                        string
+	Status                      string
+	ApplicationType             string
+	TokenEndpointAuthMethod     string
+	TokenEndpointAuthSigningAlg string
+	Jwks                        string
+	JwksUri                     string
+	StrictAssertionAudience     bool
+	RedirectUris                []string
+	PostLogoutRedirectUris      []string
+	Origins                     []string
+	GrantTypes                  []string
+	ResponseTypes               []string
+	Scopes                      []string
+	Audiences                   []string
+	Introspects                 []string
+	Pkce                        string
+	Consent                     string
+	IDTokenSignedResponseAlg    string
+	UserinfoSignedResponseAlg   string
+	ClaimsInIDToken             bool
+	StartUrl                    string
+	Now                         time.Time
 }
 
 func (q *Queries) InsertClient(ctx context.Context, db DBTX, arg InsertClientParams) error {
@@ -147,6 +157,10 @@ func (q *Queries) InsertClient(ctx context.Context, db DBTX, arg InsertClientPar
 		arg.Status,
 		arg.ApplicationType,
 		arg.TokenEndpointAuthMethod,
+		arg.TokenEndpointAuthSigningAlg,
+		arg.Jwks,
+		arg.JwksUri,
+		arg.StrictAssertionAudience,
 		arg.RedirectUris,
 		arg.PostLogoutRedirectUris,
 		arg.Origins,
@@ -190,7 +204,7 @@ func (q *Queries) InsertSecret(ctx context.Context, db DBTX, arg InsertSecretPar
 }
 
 const lockClient = `-- name: LockClient :one
-SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.start_url, c.created_at, c.updated_at FROM clients c WHERE c.client_id = $1 FOR UPDATE
+SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.start_url, c.created_at, c.updated_at FROM clients c WHERE c.client_id = $1 FOR UPDATE
 `
 
 type LockClientRow struct {
@@ -208,6 +222,10 @@ func (q *Queries) LockClient(ctx context.Context, db DBTX, clientID string) (Loc
 		&i.Client.Status,
 		&i.Client.ApplicationType,
 		&i.Client.TokenEndpointAuthMethod,
+		&i.Client.TokenEndpointAuthSigningAlg,
+		&i.Client.Jwks,
+		&i.Client.JwksUri,
+		&i.Client.StrictAssertionAudience,
 		&i.Client.RedirectUris,
 		&i.Client.PostLogoutRedirectUris,
 		&i.Client.Origins,
@@ -272,35 +290,40 @@ func (q *Queries) Secrets(ctx context.Context, db DBTX, client uuid.UUID) ([]Sec
 
 const updateClient = `-- name: UpdateClient :exec
 UPDATE clients c SET name = $1, status = $2, application_type = $3,
-  token_endpoint_auth_method = $4, redirect_uris = $5,
-  post_logout_redirect_uris = $6, origins = $7, grant_types = $8,
-  response_types = $9, scopes = $10, audiences = $11, introspects = $12, pkce = $13, consent = $14,
-  id_token_signed_response_alg = $15, userinfo_signed_response_alg = $16,
-  claims_in_id_token = $17, start_url = $18, updated_at = $19
-WHERE c.id = $20
+  token_endpoint_auth_method = $4, token_endpoint_auth_signing_alg = $5,
+  jwks = $6, jwks_uri = $7, strict_assertion_audience = $8, redirect_uris = $9,
+  post_logout_redirect_uris = $10, origins = $11, grant_types = $12,
+  response_types = $13, scopes = $14, audiences = $15, introspects = $16, pkce = $17, consent = $18,
+  id_token_signed_response_alg = $19, userinfo_signed_response_alg = $20,
+  claims_in_id_token = $21, start_url = $22, updated_at = $23
+WHERE c.id = $24
 `
 
 type UpdateClientParams struct {
-	Name                      string
-	Status                    string
-	ApplicationType           string
-	TokenEndpointAuthMethod   string
-	RedirectUris              []string
-	PostLogoutRedirectUris    []string
-	Origins                   []string
-	GrantTypes                []string
-	ResponseTypes             []string
-	Scopes                    []string
-	Audiences                 []string
-	Introspects               []string
-	Pkce                      string
-	Consent                   string
-	IDTokenSignedResponseAlg  string
-	UserinfoSignedResponseAlg string
-	ClaimsInIDToken           bool
-	StartUrl                  string
-	Now                       time.Time
-	ID                        uuid.UUID
+	Name                        string
+	Status                      string
+	ApplicationType             string
+	TokenEndpointAuthMethod     string
+	TokenEndpointAuthSigningAlg string
+	Jwks                        string
+	JwksUri                     string
+	StrictAssertionAudience     bool
+	RedirectUris                []string
+	PostLogoutRedirectUris      []string
+	Origins                     []string
+	GrantTypes                  []string
+	ResponseTypes               []string
+	Scopes                      []string
+	Audiences                   []string
+	Introspects                 []string
+	Pkce                        string
+	Consent                     string
+	IDTokenSignedResponseAlg    string
+	UserinfoSignedResponseAlg   string
+	ClaimsInIDToken             bool
+	StartUrl                    string
+	Now                         time.Time
+	ID                          uuid.UUID
 }
 
 func (q *Queries) UpdateClient(ctx context.Context, db DBTX, arg UpdateClientParams) error {
@@ -309,6 +332,10 @@ func (q *Queries) UpdateClient(ctx context.Context, db DBTX, arg UpdateClientPar
 		arg.Status,
 		arg.ApplicationType,
 		arg.TokenEndpointAuthMethod,
+		arg.TokenEndpointAuthSigningAlg,
+		arg.Jwks,
+		arg.JwksUri,
+		arg.StrictAssertionAudience,
 		arg.RedirectUris,
 		arg.PostLogoutRedirectUris,
 		arg.Origins,

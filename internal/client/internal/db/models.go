@@ -11,27 +11,31 @@ import (
 )
 
 type Client struct {
-	RealmID                   uuid.UUID
-	ID                        uuid.UUID
-	ClientID                  string
-	Name                      string
-	Status                    string
-	ApplicationType           string
-	TokenEndpointAuthMethod   string
-	RedirectUris              []string
-	PostLogoutRedirectUris    []string
-	Origins                   []string
-	GrantTypes                []string
-	ResponseTypes             []string
-	Scopes                    []string
-	Audiences                 []string
-	Introspects               []string
-	Pkce                      string
-	Consent                   string
-	IDTokenSignedResponseAlg  string
-	UserinfoSignedResponseAlg string
-	ClaimsInIDToken           bool
-	StartUrl                  string
-	CreatedAt                 time.Time
-	UpdatedAt                 time.Time
+	RealmID                     uuid.UUID
+	ID                          uuid.UUID
+	ClientID                    string
+	Name                        string
+	Status                      string
+	ApplicationType             string
+	TokenEndpointAuthMethod     string
+	TokenEndpointAuthSigningAlg string
+	Jwks                        string
+	JwksUri                     string
+	StrictAssertionAudience     bool
+	RedirectUris                []string
+	PostLogoutRedirectUris      []string
+	Origins                     []string
+	GrantTypes                  []string
+	ResponseTypes               []string
+	Scopes                      []string
+	Audiences                   []string
+	Introspects                 []string
+	Pkce                        string
+	Consent                     string
+	IDTokenSignedResponseAlg    string
+	UserinfoSignedResponseAlg   string
+	ClaimsInIDToken             bool
+	StartUrl                    string
+	CreatedAt                   time.Time
+	UpdatedAt                   time.Time
 }
