@@ -26,10 +26,12 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/limit/redis"
 	"github.com/gatehouse-id/gatehouse/internal/oidc"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
 	"github.com/gatehouse-id/gatehouse/internal/password"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/realmfile"
+	"github.com/gatehouse-id/gatehouse/internal/safehttp"
 	"github.com/gatehouse-id/gatehouse/internal/server"
 	"github.com/gatehouse-id/gatehouse/internal/session"
 	"github.com/gatehouse-id/gatehouse/internal/telemetry"
@@ -77,6 +79,7 @@ type System struct {
 	redis     *redis.Source // nil without Redis
 	decisions *limit.Metrics
 	failures  *limit.Failures
+	outbound  *safehttp.Client
 	seen      *session.Seen
 	changes   *realm.Changes
 	readers   []event.Reader
@@ -152,7 +155,7 @@ func (s *System) make(p Process, o Options) (err error) {
 		"realms": s.Realms.Watched(), "realm_hosts": s.Realms.Watched(),
 		"clients": s.Clients.Watched(), "client_secrets": s.Clients.Watched(), "keys": s.Keys.Watched(),
 	}}
-	s.seen = session.NewSeen()
+	s.seen, s.outbound = session.NewSeen(), safehttp.New(safehttp.Options{Allow: p.Config.OutboundAllow})
 	if s.Hasher, err = password.New(password.Options{MemoryBudget: int64(p.Config.PasswordMemory), Rand: rand.Reader}); err != nil {
 		return fmt.Errorf("prepare password hashing: %w", err)
 	}
@@ -228,7 +231,8 @@ func (s *System) makeHandler(p Process, o Options) error {
 			Failures: limit.NewFailures(s.decisions.Observe("client_authentication", s.limits), limit.ClientPolicies()),
 		},
 		Metrics: tokens,
-		Clients: s.Clients, Keys: s.Keys, Engine: s.Engine, Web: w, Now: s.now, Random: rand.Reader, Log: p.Log, Locales: locales,
+		Clients: s.Clients, Assertions: assertion.Verifier{Keys: client.NewKeys(s.outbound, s.now), Now: s.now},
+		Keys: s.Keys, Engine: s.Engine, Web: w, Now: s.now, Random: rand.Reader, Log: p.Log, Locales: locales,
 	})
 	s.Handler = server.New(server.Options{
 		Web: w, Realms: s.Realms, PublicHost: public.Host, Home: o.Home, Discovery: provider.Discovery,
@@ -255,4 +259,7 @@ func (s *System) Work(ctx context.Context) {
 }
 
 // Close closes what Open opened.
-func (s *System) Close() { s.DB.Close() }
+func (s *System) Close() {
+	s.outbound.Close()
+	s.DB.Close()
+}

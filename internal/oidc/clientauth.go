@@ -10,6 +10,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/gatehouse-id/gatehouse/internal/client"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
@@ -17,15 +18,14 @@ import (
 // credentials are how a client says who it is. method is one of the token_endpoint_auth_method values.
 type credentials struct {
 	method, id, secret string
+	assertion          assertion.Assertion // of private_key_jwt
+	isGrant            bool                // the assertion is the grant too
 }
 
-// authenticateClient authenticates the client of a token request: by exactly one method, and by the one that it is
-// registered for (RFC 6749 §2.3). Unknown clients, disabled ones and wrong secrets are answered alike.
-func (p *Provider) authenticateClient(ctx context.Context, r realm.Realm, req *http.Request, form url.Values) (client.Client, error) {
-	cred, refusal := readCredentials(req, form)
-	if refusal != nil {
-		return client.Client{}, refusal
-	}
+// authenticateClient authenticates the client of a request: by exactly one method, and by the one that it is
+// registered for (RFC 6749 §2.3). Unknown clients, disabled ones, wrong secrets and wrong signatures are answered
+// alike.
+func (p *Provider) authenticateClient(ctx context.Context, r realm.Realm, cred credentials) (client.Client, error) {
 	c, err := p.Clients.ByClientID(ctx, r, cred.id)
 	failed := refuse(codeInvalidClient, describe(codeInvalidClient))
 	switch {
@@ -37,20 +37,54 @@ func (p *Provider) authenticateClient(ctx context.Context, r realm.Realm, req *h
 		return client.Client{}, failed.because(errors.New("disabled client"))
 	case c.TokenEndpointAuthMethod != cred.method:
 		return client.Client{}, failed.because(errors.New("registered for " + c.TokenEndpointAuthMethod + ", used " + cred.method))
+	case cred.method == methodKey:
+		if err := p.prove(ctx, r, c, cred.assertion); err != nil {
+			return client.Client{}, err
+		}
 	case cred.method != "none" && !c.ProvesSecret(cred.secret):
 		return client.Client{}, failed.because(guess("wrong secret"))
 	}
 	return c, nil
 }
 
+// readAssertion takes a client's credentials from an assertion.
+func readAssertion(text string, form url.Values) (credentials, *protocolError) {
+	a, err := assertion.Parse(text)
+	if err != nil {
+		return credentials{}, refuse(codeInvalidClient, describe(codeInvalidClient)).because(err)
+	}
+	if id := form.Get("client_id"); id != "" && id != a.ClientID() {
+		return credentials{}, refuse(codeInvalidRequest, "The client_id differs from the one in the assertion.")
+	}
+	return credentials{method: methodKey, id: a.ClientID(), assertion: a}, nil
+}
+
+// prove uses up the assertion of a client that is registered to use one.
+func (p *Provider) prove(ctx context.Context, r realm.Realm, c client.Client, a assertion.Assertion) error {
+	err := p.Assertions.Use(ctx, r, c, a)
+	var wrong assertion.ClaimError
+	switch {
+	case errors.As(err, &wrong):
+		return refuse(codeInvalidClient, string(wrong))
+	case errors.Is(err, assertion.ErrInvalid):
+		return refuse(codeInvalidClient, describe(codeInvalidClient)).because(err)
+	}
+	return err
+}
+
+// methodKey is the method of clients that sign assertions (OpenID Connect Core §9).
+const methodKey = "private_key_jwt"
+
 func readCredentials(req *http.Request, form url.Values) (credentials, *protocolError) {
 	// A parameter without a value counts as absent (RFC 6749 §3.2).
-	header, secret, assertion := req.Header.Get("Authorization"), form.Get("client_secret"), form.Get("client_assertion")
+	header, secret, signed := req.Header.Get("Authorization"), form.Get("client_secret"), form.Get("client_assertion")
 	switch {
-	case header != "" && (secret != "" || assertion != ""), secret != "" && assertion != "":
+	case header != "" && (secret != "" || signed != ""), secret != "" && signed != "":
 		return credentials{}, refuse(codeInvalidRequest, "More than one client authentication method is used.")
-	case assertion != "":
-		return credentials{}, refuse(codeInvalidClient, "The client authentication method is not supported.")
+	case signed != "" && form.Get("client_assertion_type") != assertion.Type:
+		return credentials{}, refuse(codeInvalidClient, "The client_assertion_type is not supported; use "+assertion.Type+".")
+	case signed != "":
+		return readAssertion(signed, form)
 	case header != "":
 		cred, ok := readBasic(req)
 		if !ok {
@@ -63,9 +97,9 @@ func readCredentials(req *http.Request, form url.Values) (credentials, *protocol
 	case form.Get("client_id") == "":
 		return credentials{}, refuse(codeInvalidClient, "The client is not named: send client_id, or authenticate by HTTP Basic.")
 	case secret != "":
-		return credentials{"client_secret_post", form.Get("client_id"), secret}, nil
+		return credentials{method: "client_secret_post", id: form.Get("client_id"), secret: secret}, nil
 	}
-	return credentials{"none", form.Get("client_id"), ""}, nil
+	return credentials{method: "none", id: form.Get("client_id")}, nil
 }
 
 // readBasic reads HTTP Basic credentials, whose two parts are form-encoded (RFC 6749 §2.3.1).
@@ -82,7 +116,7 @@ func readBasic(req *http.Request) (credentials, bool) {
 	if err != nil {
 		return credentials{}, false
 	}
-	return credentials{"client_secret_basic", id, secret}, id != "" && !strings.ContainsRune(id, 0)
+	return credentials{method: "client_secret_basic", id: id, secret: secret}, id != "" && !strings.ContainsRune(id, 0)
 }
 
 type clientKey struct{}

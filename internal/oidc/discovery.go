@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v5"
 
+	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
@@ -24,7 +25,9 @@ type metadata struct {
 	IntrospectionEndpoint                      string   `json:"introspection_endpoint"`
 	RevocationEndpoint                         string   `json:"revocation_endpoint"`
 	IntrospectionEndpointAuthMethodsSupported  []string `json:"introspection_endpoint_auth_methods_supported"`
+	IntrospectionEndpointAuthSigningAlgs       []string `json:"introspection_endpoint_auth_signing_alg_values_supported"`
 	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported"`
+	RevocationEndpointAuthSigningAlgs          []string `json:"revocation_endpoint_auth_signing_alg_values_supported"`
 	ScopesSupported                            []string `json:"scopes_supported"`
 	ResponseTypesSupported                     []string `json:"response_types_supported"`
 	ResponseModesSupported                     []string `json:"response_modes_supported"`
@@ -35,6 +38,7 @@ type metadata struct {
 	UserinfoSigningAlgValuesSupported          []string `json:"userinfo_signing_alg_values_supported"`
 	PromptValuesSupported                      []string `json:"prompt_values_supported"`
 	TokenEndpointAuthMethodsSupported          []string `json:"token_endpoint_auth_methods_supported"`
+	TokenEndpointAuthSigningAlgs               []string `json:"token_endpoint_auth_signing_alg_values_supported"`
 	DisplayValuesSupported                     []string `json:"display_values_supported"`
 	ClaimTypesSupported                        []string `json:"claim_types_supported"`
 	ClaimsSupported                            []string `json:"claims_supported"`
@@ -52,14 +56,16 @@ func (p *Provider) metadata(r realm.Realm) metadata {
 		AuthorizationEndpoint: r.Issuer + "/authorize", TokenEndpoint: r.Issuer + "/token",
 		UserinfoEndpoint: r.Issuer + "/userinfo", JWKSURI: r.Issuer + "/jwks", EndSessionEndpoint: r.Issuer + "/end_session",
 		IntrospectionEndpoint: r.Issuer + "/introspect", RevocationEndpoint: r.Issuer + "/revoke",
-		IntrospectionEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post"},
-		RevocationEndpointAuthMethodsSupported:    []string{"client_secret_basic", "client_secret_post", "none"},
-		ScopesSupported:                           []string{"openid", "profile", "email", "address", "phone", "offline_access"},
-		ResponseTypesSupported:                    []string{"code"}, ResponseModesSupported: []string{modeQuery, modeFormPost},
-		GrantTypesSupported: []string{grantCode, grantRefresh, grantClient}, ACRValuesSupported: []string{"1"}, SubjectTypesSupported: []string{"public"},
+		IntrospectionEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post", methodKey},
+		RevocationEndpointAuthMethodsSupported:    []string{"client_secret_basic", "client_secret_post", methodKey, "none"},
+		IntrospectionEndpointAuthSigningAlgs:      assertion.Algorithms(), RevocationEndpointAuthSigningAlgs: assertion.Algorithms(),
+		ScopesSupported:        []string{"openid", "profile", "email", "address", "phone", "offline_access"},
+		ResponseTypesSupported: []string{"code"}, ResponseModesSupported: []string{modeQuery, modeFormPost},
+		GrantTypesSupported: []string{grantCode, grantRefresh, grantClient, grantAssertion}, ACRValuesSupported: []string{"1"}, SubjectTypesSupported: []string{"public"},
 		IDTokenSigningAlgValuesSupported: realm.SigningAlgs(), UserinfoSigningAlgValuesSupported: realm.SigningAlgs(),
 		PromptValuesSupported:             []string{"none", "login", "consent", "select_account"},
-		TokenEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post", "none"},
+		TokenEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post", methodKey, "none"},
+		TokenEndpointAuthSigningAlgs:      assertion.Algorithms(),
 		DisplayValuesSupported:            []string{"page"}, ClaimTypesSupported: []string{"normal"},
 		ClaimsSupported: []string{
 			"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "sid", "name", "given_name", "family_name",

@@ -39,13 +39,13 @@ type introspection struct {
 // introspect is the introspection endpoint (RFC 7662). A token is shown to its client, and an access token to clients
 // that are set to introspect its audience; to everybody else every token is inactive, like one that never was.
 func (p *Provider) introspect(c *echo.Context) error {
-	form, cl, err := p.clientRequest(c)
+	form, cl, err := p.clientRequest(c, readCredentials)
 	if err != nil {
 		return p.refuseToken(c, cl, err)
 	}
 	switch {
 	case cl.Public():
-		return p.refuseToken(c, cl, refuse(codeInvalidClient, "A client without a secret cannot introspect."))
+		return p.refuseToken(c, cl, refuse(codeInvalidClient, "A client that cannot authenticate cannot introspect."))
 	case form.Get("token") == "":
 		return p.refuseToken(c, cl, refuse(codeInvalidRequest, "The parameter token is missing."))
 	}
@@ -150,7 +150,7 @@ func (p *Provider) inspectRefresh(ctx context.Context, r realm.Realm, cl client.
 // token with its authorization. What is not its own, or no token at all, is answered alike and left alone; a database
 // that cannot answer is 503, never success.
 func (p *Provider) revoke(c *echo.Context) error {
-	form, cl, err := p.clientRequest(c)
+	form, cl, err := p.clientRequest(c, readCredentials)
 	if err != nil {
 		return p.refuseToken(c, cl, err)
 	}

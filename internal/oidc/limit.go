@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -80,14 +79,13 @@ func (g guess) Error() string { return string(g) }
 //
 // Who has not failed lately is not counted beforehand: the many requests that are fine pay for one look into a map.
 // Whoever has is a suspect to this process and needs a reservation before the next try; the right secret ends that.
-func (p *Provider) admitClient(c *echo.Context, r realm.Realm, form url.Values) (client.Client, error) {
-	req := c.Request()
-	ctx := req.Context()
+func (p *Provider) admitClient(c *echo.Context, r realm.Realm, cred credentials) (client.Client, error) {
+	ctx := c.Request().Context()
 	var keys []limit.Key
 	var attempt limit.Reservation
 	suspect := false
 	if p.suspects.any() {
-		keys = p.failureKeys(c, r, form)
+		keys = p.failureKeys(c, r, cred)
 		suspect = p.suspects.has(keys[1].Value)
 	}
 	if suspect {
@@ -97,13 +95,13 @@ func (p *Provider) admitClient(c *echo.Context, r realm.Realm, form url.Values) 
 			return client.Client{}, slowDown(wait)
 		}
 	}
-	cl, err := p.authenticateClient(ctx, r, req, form)
+	cl, err := p.authenticateClient(ctx, r, cred)
 	var wrong guess
 	switch {
 	case errors.As(err, &wrong) && suspect:
 		attempt.Failed()
 	case errors.As(err, &wrong):
-		return client.Client{}, p.suspected(ctx, p.failureKeys(c, r, form), err)
+		return client.Client{}, p.suspected(ctx, p.failureKeys(c, r, cred), err)
 	case err != nil:
 		attempt.Withdraw(ctx)
 	case suspect:
@@ -123,12 +121,11 @@ func (p *Provider) suspected(ctx context.Context, keys []limit.Key, err error) e
 }
 
 // failureKeys are the counters of a failed client authentication: the address, and the claimed client there.
-func (p *Provider) failureKeys(c *echo.Context, r realm.Realm, form url.Values) []limit.Key {
-	claimed, _ := readCredentials(c.Request(), form)
+func (p *Provider) failureKeys(c *echo.Context, r realm.Realm, cred credentials) []limit.Key {
 	from := p.from(c)
 	return []limit.Key{
 		limit.Address(r.LimitKey("client_auth", "address", from)),
-		limit.Pair(r.LimitKey("client_auth", "pair", claimed.id, from)),
+		limit.Pair(r.LimitKey("client_auth", "pair", cred.id, from)),
 	}
 }
 

@@ -39,7 +39,7 @@ func grantLabel(grantType string) string {
 	switch grantType {
 	case grantCode, grantClient, grantRefresh:
 		return grantType
-	case "urn:ietf:params:oauth:grant-type:jwt-bearer":
+	case grantAssertion:
 		return "jwt_bearer"
 	}
 	return "other"

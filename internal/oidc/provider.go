@@ -11,10 +11,12 @@ import (
 	"github.com/labstack/echo/v5"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
+	"github.com/ory/fosite/handler/oauth2"
 
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
@@ -24,14 +26,16 @@ import (
 // Options of a Provider; all are required.
 type Options struct {
 	Clients *client.Store
-	Keys    *keyset.Store
-	Engine  *flow.Engine
-	Web     *web.Web
-	Now     func() time.Time
-	Random  io.Reader
-	Log     *slog.Logger
-	Limits  Limits
-	Metrics *Metrics
+	// Assertions checks clients that sign assertions.
+	Assertions assertion.Verifier
+	Keys       *keyset.Store
+	Engine     *flow.Engine
+	Web        *web.Web
+	Now        func() time.Time
+	Random     io.Reader
+	Log        *slog.Logger
+	Limits     Limits
+	Metrics    *Metrics
 	// Locales are the languages of the pages, for the metadata.
 	Locales []string
 	// Development shows the exact cause of a refused request on its error page.
@@ -60,6 +64,9 @@ func New(o Options) *Provider {
 			compose.OAuth2AuthorizeExplicitFactory, compose.OpenIDConnectExplicitFactory, compose.OAuth2PKCEFactory),
 		grantClient:  cfg.handlers(st, strategies, compose.OAuth2ClientCredentialsGrantFactory),
 		grantRefresh: cfg.handlers(st, strategies, compose.OAuth2RefreshTokenGrantFactory, compose.OpenIDConnectRefreshFactory),
+		grantAssertion: {&assertionHandler{
+			HandleHelper: &oauth2.HandleHelper{AccessTokenStrategy: strategies, AccessTokenStorage: st, Config: cfg}, config: cfg,
+		}},
 	}
 	return &Provider{Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: newVerifiedTokens()}
 }

@@ -35,7 +35,7 @@ type tokenResponse struct {
 // token is the token endpoint (RFC 6749 §3.2).
 func (p *Provider) token(c *echo.Context) error {
 	ctx := c.Request().Context()
-	form, cl, err := p.clientRequest(c)
+	form, cl, err := p.clientRequest(c, readGrantCredentials)
 	var resp *tokenResponse
 	if err == nil {
 		resp, err = p.grantTokens(ctx, web.Realm(c), c.Request(), form, cl)
@@ -48,8 +48,8 @@ func (p *Provider) token(c *echo.Context) error {
 	return c.JSON(http.StatusOK, resp)
 }
 
-// clientRequest reads the form of an endpoint that clients call and authenticates the client.
-func (p *Provider) clientRequest(c *echo.Context) (url.Values, client.Client, error) {
+// clientRequest reads the form of an endpoint that clients call and authenticates the client by what read finds.
+func (p *Provider) clientRequest(c *echo.Context, read func(*http.Request, url.Values) (credentials, *protocolError)) (url.Values, client.Client, error) {
 	req := c.Request()
 	form, err := web.Form(c)
 	if err != nil {
@@ -61,7 +61,14 @@ func (p *Provider) clientRequest(c *echo.Context) (url.Values, client.Client, er
 	if name := repeated(form); name != "" {
 		return nil, client.Client{}, refuse(codeInvalidRequest, "The parameter "+printable(name)+" is given more than once.")
 	}
-	cl, err := p.admitClient(c, web.Realm(c), form)
+	cred, refusal := read(req, form)
+	if refusal != nil {
+		return nil, client.Client{}, refusal
+	}
+	cl, err := p.admitClient(c, web.Realm(c), cred)
+	if err != nil && cred.isGrant {
+		err = asProtocolError(err).ofGrant()
+	}
 	if err != nil {
 		return nil, client.Client{}, err
 	}
@@ -109,7 +116,7 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 }
 
 func checkGrant(grantType string, form url.Values, cl client.Client) *protocolError {
-	proof, known := map[string]string{grantCode: "code", grantClient: "", grantRefresh: "refresh_token"}[grantType]
+	proof, known := map[string]string{grantCode: "code", grantClient: "", grantRefresh: "refresh_token", grantAssertion: "assertion"}[grantType]
 	switch {
 	case grantType == "":
 		return refuse(codeInvalidRequest, "The parameter grant_type is missing.")
@@ -119,8 +126,8 @@ func checkGrant(grantType string, form url.Values, cl client.Client) *protocolEr
 		return refuse(codeUnauthorizedClient, describe(codeUnauthorizedClient))
 	case proof != "" && form.Get(proof) == "":
 		return refuse(codeInvalidRequest, "The parameter "+proof+" is missing.")
-	case grantType == grantClient && slices.Contains(strings.Fields(form.Get("scope")), "openid"):
-		return refuse(codeInvalidScope, "There is nobody to identify: client_credentials gives no ID token.")
+	case (grantType == grantClient || grantType == grantAssertion) && slices.Contains(strings.Fields(form.Get("scope")), "openid"):
+		return refuse(codeInvalidScope, "There is nobody to identify: a client that acts for itself gets no ID token.")
 	}
 	return nil
 }
@@ -141,7 +148,7 @@ func grantScopes(ar fosite.AccessRequester, grantType string, form url.Values, c
 	switch grantType {
 	case grantRefresh:
 		return narrow(ar, form.Get("scope"))
-	case grantClient:
+	case grantClient, grantAssertion:
 		for _, scope := range ar.GetRequestedScopes() {
 			ar.GrantScope(scope)
 		}
@@ -182,7 +189,7 @@ func narrow(ar fosite.AccessRequester, scope string) error {
 // again, since the statement that lost cannot see who won: the winner's token is handed out here too, unless the grace
 // is over or it was used already.
 //
-// Client credentials write nothing.
+// A client that acts for itself writes nothing.
 func (p *Provider) commit(ctx context.Context, u *store.Unit, refresh bool) error {
 	if u.Grant == nil {
 		return nil
