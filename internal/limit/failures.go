@@ -30,6 +30,36 @@ func (f *Failures) Reserve(ctx context.Context, keys ...Key) (Reservation, time.
 	return Reservation{source: f.source, charges: charges, locks: locks}, 0, true
 }
 
+// patience is how long Await waits, and how often it asks again.
+const (
+	patience = time.Second
+	askAgain = 25 * time.Millisecond
+)
+
+// Await is Reserve for a person at a page: when what stands in the way are attempts that are still being checked, or a
+// delay that is over in a moment, it waits that moment out instead of refusing. Many people who sign in at once from
+// one address, or one person in several windows, are then served in turn. The budget is the same.
+func (f *Failures) Await(ctx context.Context, keys ...Key) (Reservation, time.Duration, bool) {
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
+	for {
+		r, wait, ok := f.Reserve(ctx, keys...)
+		if ok || wait > patience {
+			return r, wait, ok
+		}
+		again := time.NewTimer(askAgain)
+		select {
+		case <-again.C:
+		case <-enough.C:
+			again.Stop()
+			return r, wait, ok
+		case <-ctx.Done():
+			again.Stop()
+			return r, wait, ok
+		}
+	}
+}
+
 // Clear forgets the failures of account and pair keys, after the person has
 // proved otherwise who they are (a reset link). Address keys are left alone.
 func (f *Failures) Clear(ctx context.Context, keys ...Key) {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -55,7 +54,7 @@ func (p *Provider) verifyHint(ctx context.Context, r realm.Realm, hint string) (
 	}
 	var claims idClaims
 	if err := json.Unmarshal(payload, &claims); err != nil || claims.Issuer != r.Issuer || len(claims.Audience) == 0 || claims.SessionID == "" {
-		return idClaims{}, refuse(codeInvalidRequest, "The id_token_hint is not an ID token of this issuer.").because(fmt.Errorf("claims: %w", err))
+		return idClaims{}, refuse(codeInvalidRequest, "The id_token_hint is not an ID token of this issuer.")
 	}
 	return claims, nil
 }

@@ -54,12 +54,12 @@ type Lifetimes struct {
 
 // RateLimits are requests a second, with bursts of twice as many; beyond them the answer is 429 with Retry-After.
 type RateLimits struct {
-	// Client is per application, over the token, introspection and revocation endpoints: 5,000 by default. An
+	// Client is per application, over the token, introspection and revocation endpoints: 20,000 by default. An
 	// application without a secret has one such rate for each address, since anybody may say its client_id.
 	Client int `json:"client,omitempty" yaml:"client,omitempty"`
-	// Address is per client address, over the same endpoints and userinfo: 5,000 by default.
+	// Address is per client address, over the same endpoints and userinfo: 20,000 by default.
 	Address int `json:"address,omitempty" yaml:"address,omitempty"`
-	// Page is per client address, over everything that browsers show: 500 by default. Failed sign-ins have limits of
+	// Page is per client address, over everything that browsers show: 5,000 by default. Failed sign-ins have limits of
 	// their own, which are lower by far (package limit).
 	Page int `json:"page,omitempty" yaml:"page,omitempty"`
 }
@@ -67,7 +67,7 @@ type RateLimits struct {
 const maxRate = 1_000_000
 
 func (l *RateLimits) standard() []rate {
-	return []rate{{"client", &l.Client, 5000}, {"address", &l.Address, 5000}, {"page", &l.Page, 500}}
+	return []rate{{"client", &l.Client, 20_000}, {"address", &l.Address, 20_000}, {"page", &l.Page, 5000}}
 }
 
 type rate struct {

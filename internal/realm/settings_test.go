@@ -22,7 +22,7 @@ func TestSettingsDefaults(t *testing.T) {
 		PersistentIdle: realm.Duration(14 * day), PersistentAbsolute: realm.Duration(30 * day), Flow: realm.Duration(30 * time.Minute),
 		RefreshIdle: realm.Duration(14 * day), RefreshAbsolute: realm.Duration(90 * day),
 	}, s.Lifetimes)
-	require.Equal(t, realm.RateLimits{Client: 5000, Address: 5000, Page: 500}, s.RateLimits)
+	require.Equal(t, realm.RateLimits{Client: 20_000, Address: 20_000, Page: 5000}, s.RateLimits)
 	require.Equal(t, "en", s.Locale)
 	require.Equal(t, 12, s.Password.MinLength)
 	require.Empty(t, s.Check(), "the defaults are within their own bounds")

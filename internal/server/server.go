@@ -68,9 +68,6 @@ type server struct{ Options }
 func (s *server) mount(g *echo.Group) {
 	pages := g.Group("", s.Web.Pages, s.limitPages, web.LimitURL(web.MaxAuthorizeURL), web.LimitBody(web.MaxForm))
 	api := g.Group("", s.Web.API, web.LimitBody(web.MaxForm))
-	// Each group answers for what has no route below its prefix, the last one made for all. Take it back: such an
-	// address is neither a page nor an endpoint, and who asks for HTML shall get some.
-	g.Use()
 	for _, surface := range s.Surfaces {
 		surface.Mount(pages, api)
 	}

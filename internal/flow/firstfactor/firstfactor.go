@@ -110,7 +110,7 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 	if err != nil {
 		return flow.Outcome{}, err
 	}
-	attempt, wait, ok := step.Failures.Reserve(ctx, keys(r, who, in.Address)...)
+	attempt, wait, ok := step.Failures.Await(ctx, keys(r, who, in.Address)...)
 	if !ok {
 		return throttled(again, wait), step.refuse(ctx, r, s, who, "throttled")
 	}
