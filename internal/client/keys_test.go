@@ -274,6 +274,26 @@ func TestOB03_PublishedKeysAreAskedForSeldom(t *testing.T) {
 		require.NoError(t, err)
 		require.False(t, known)
 	})
+	t.Run("a key is for the algorithms that it was published for", func(t *testing.T) {
+		t.Parallel()
+		rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+		require.NoError(t, err)
+		_, l, c := setup(t, jwk(t, rsaKey.Public(), "pinned", `,"alg":"PS256"`), jwk(t, rsaKey.Public(), "free", ""), jwk(t, old, "ec", ""))
+		tried := func(alg, kid string) bool {
+			proved, err := l.Verify(t.Context(), l.realm, c, alg, kid, func(client.Key) bool { return true })
+			require.NoError(t, err)
+			return proved
+		}
+		for _, good := range [][2]string{{"PS256", "pinned"}, {"PS256", "free"}, {"RS256", "free"}, {"RS256", ""}, {"ES256", "ec"}} {
+			require.True(t, tried(good[0], good[1]), good)
+		}
+		for _, wrong := range [][2]string{{"RS256", "pinned"}, {"ES256", "free"}, {"RS256", "ec"}, {"HS256", "free"}, {"none", ""}, {"EdDSA", ""}} {
+			require.False(t, tried(wrong[0], wrong[1]), wrong)
+		}
+		c.TokenEndpointAuthSigningAlg = "PS256"
+		require.False(t, tried("RS256", "free"))
+		require.True(t, tried("PS256", "free"))
+	})
 	t.Run("known keys outlive a broken place for an hour", func(t *testing.T) {
 		t.Parallel()
 		p, l, c := setup(t, jwk(t, old, "old", ""))
