@@ -24,7 +24,7 @@ type Surface struct {
 }
 
 // Mount adds each step's path to pages, a group below a realm's issuer. There is nothing for programs.
-func (s *Surface) Mount(pages, _ *echo.Group) {
+func (s *Surface) Mount(pages, _, _ *echo.Group) {
 	for _, step := range s.Engine.Steps() {
 		pages.GET("/"+step.Name(), s.show(step))
 		pages.POST("/"+step.Name(), s.submit(step))

@@ -92,9 +92,9 @@ func (c *config) handlers(st store.Storage, strategies any, factories ...compose
 	return token
 }
 
-// Mount adds the endpoints that browsers visit to pages and those that programs call to api. Both groups are below
-// a realm's issuer.
-func (p *Provider) Mount(pages, api *echo.Group) {
+// Mount adds the endpoints that browsers visit to pages, those that programs call to api, and the public documents to
+// documents. The groups are below a realm's issuer.
+func (p *Provider) Mount(pages, api, documents *echo.Group) {
 	pages.Match([]string{http.MethodGet, http.MethodPost}, "/authorize", p.authorize)
 	pages.Match([]string{http.MethodGet, http.MethodPost}, "/end_session", p.endSession)
 	api.POST("/token", p.limited(p.token))
@@ -104,9 +104,9 @@ func (p *Provider) Mount(pages, api *echo.Group) {
 	api.OPTIONS("/revoke", p.preflight)
 	api.OPTIONS("/token", p.preflight)
 	api.OPTIONS("/userinfo", p.preflight)
-	api.GET("/jwks", p.jwks)
-	api.GET("/.well-known/openid-configuration", p.Discovery)
-	api.GET("/.well-known/oauth-authorization-server", p.Discovery)
+	documents.GET("/jwks", p.jwks)
+	documents.GET("/.well-known/openid-configuration", p.Discovery)
+	documents.GET("/.well-known/oauth-authorization-server", p.Discovery)
 }
 
 // begin opens the unit of work of a request.

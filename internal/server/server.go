@@ -19,9 +19,10 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
 
-// Surface mounts endpoints below a realm's issuer: what browsers visit on pages, what programs call on api.
+// Surface mounts endpoints below a realm's issuer: what browsers visit on pages, what programs call on api, and what
+// anybody may fetch and keep on documents.
 type Surface interface {
-	Mount(pages, api *echo.Group)
+	Mount(pages, api, documents *echo.Group)
 }
 
 // Options of the public handler.
@@ -46,7 +47,6 @@ const requestTimeout = 15 * time.Second
 func New(o Options) http.Handler {
 	e := o.Web.Echo()
 	s := &server{o}
-	e.Use(withTimeout, s.withOrigin)
 	for _, base := range []string{"", "/realms/:realm"} {
 		e.GET(base+"/assets/:file", o.Web.Asset, o.Web.Static)
 		e.HEAD(base+"/assets/:file", o.Web.Asset, o.Web.Static)
@@ -54,22 +54,25 @@ func New(o Options) http.Handler {
 	if o.Home != "" {
 		e.GET("/", func(c *echo.Context) error { return c.Redirect(http.StatusSeeOther, o.Home) })
 	}
-	s.mount(e.Group("/realms/:realm", s.byPath))
-	s.mount(e.Group("", s.byHost))
+	s.mount(e, "/realms/:realm", s.byPath)
+	s.mount(e, "", s.byHost)
 	// RFC 8414 §3.1 puts the well-known part before the issuer's path.
 	for _, name := range []string{"oauth-authorization-server", "openid-configuration"} {
-		e.GET("/.well-known/"+name+"/realms/:realm", o.Discovery, s.byPath, o.Web.API)
+		e.GET("/.well-known/"+name+"/realms/:realm", o.Discovery, o.Web.Document, s.byPath)
 	}
 	return e
 }
 
 type server struct{ Options }
 
-func (s *server) mount(g *echo.Group) {
-	pages := g.Group("", s.Web.Pages, s.limitPages, web.LimitURL(web.MaxAuthorizeURL), web.LimitBody(web.MaxForm))
-	api := g.Group("", s.Web.API, web.LimitBody(web.MaxForm))
+// mount puts every surface below a prefix whose realm find finds. The armour comes first, so that what find refuses is
+// answered in the form that the endpoint's callers read.
+func (s *server) mount(e *echo.Echo, prefix string, find echo.MiddlewareFunc) {
+	pages := e.Group(prefix, s.Web.Pages, s.withContext, find, s.limitPages, web.LimitURL(web.MaxAuthorizeURL), web.LimitBody(web.MaxForm))
+	api := e.Group(prefix, s.Web.API, s.withContext, find, web.LimitBody(web.MaxForm))
+	documents := e.Group(prefix, s.Web.Document, find)
 	for _, surface := range s.Surfaces {
-		surface.Mount(pages, api)
+		surface.Mount(pages, api, documents)
 	}
 }
 
@@ -141,23 +144,15 @@ func (s *server) limitPages(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// withOrigin puts into ctx who asks and from where, once, for every event of the request.
-func (s *server) withOrigin(next echo.HandlerFunc) echo.HandlerFunc {
+// withContext bounds the request and puts into its ctx who asks and from where, once, for every event that it records.
+func (s *server) withContext(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c *echo.Context) error {
-		ctx := c.Request().Context()
+		ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
+		defer cancel()
 		c.SetRequest(c.Request().WithContext(event.With(ctx, event.Origin{
 			Kind: event.Anonymous, RequestID: telemetry.RequestID(ctx),
 			Address: s.Web.ClientAddress(c).String(), UserAgent: c.Request().UserAgent(),
 		})))
-		return next(c)
-	}
-}
-
-func withTimeout(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c *echo.Context) error {
-		ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
-		defer cancel()
-		c.SetRequest(c.Request().WithContext(ctx))
 		return next(c)
 	}
 }

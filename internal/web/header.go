@@ -16,6 +16,7 @@ const (
 	none group = iota // an address without a route
 	pages
 	api
+	public
 	static
 )
 
@@ -33,6 +34,10 @@ func (w *Web) Pages(next echo.HandlerFunc) echo.HandlerFunc { return w.armour(pa
 
 // API is the armour of what programs read. Errors are problem documents.
 func (w *Web) API(next echo.HandlerFunc) echo.HandlerFunc { return w.armour(api, next) }
+
+// Document is the armour of public documents that programs keep: as for an API, but for the cache. Serving one leaves no
+// log line; verifiers ask for key sets all the time.
+func (w *Web) Document(next echo.HandlerFunc) echo.HandlerFunc { return w.armour(public, next) }
 
 // Static is the armour of assets, which say themselves how long they may be kept.
 func (w *Web) Static(next echo.HandlerFunc) echo.HandlerFunc { return w.armour(static, next) }
@@ -57,7 +62,7 @@ func (w *Web) setHeaders(h http.Header, g group) {
 	}
 	h.Set(echo.HeaderCacheControl, "no-store")
 	h.Set(echo.HeaderReferrerPolicy, "no-referrer")
-	if g == api {
+	if g == api || g == public {
 		h.Set(echo.HeaderContentSecurityPolicy, apiPolicy)
 		return
 	}

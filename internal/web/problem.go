@@ -147,7 +147,7 @@ func serious(code problem.Code) bool { return code == problem.Internal || code =
 // wantsPage decides between page and document. Browsers always name HTML, and a page's address shows a page unless JSON
 // is liked better; where no group says what an address is for, only who names HTML gets a page.
 func wantsPage(g group, accept string) bool {
-	if g == api {
+	if g == api || g == public {
 		return false
 	}
 	html, document := -1.0, -1.0

@@ -137,24 +137,37 @@ func (w *Web) record(c *echo.Context, state *request, took time.Duration) {
 		status = response.Status
 	}
 	method, route := c.Request().Method, c.Path()
+	if ctx, level := c.Request().Context(), state.level(status); w.o.Log.Enabled(ctx, level) {
+		w.o.Log.LogAttrs(ctx, level, "request", state.attrs(method, route, status, took)...)
+	}
+	if w.o.Metrics != nil {
+		w.o.Metrics.ObserveRequest(route, method, status, took.Seconds())
+	}
+}
+
+// level of the request's line: what anybody may fetch, and gets, is not worth one.
+func (r *request) level(status int) slog.Level {
+	if (r.group == static || r.group == public) && status < http.StatusBadRequest {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+func (r *request) attrs(method, route string, status int, took time.Duration) []slog.Attr {
 	attrs := []slog.Attr{
 		slog.String("method", method),
 		slog.String("route", route),
 		slog.Int("status", status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
 	}
-	switch p := state.problem; {
+	switch p := r.problem; {
 	case p == nil:
 	case serious(p.Code):
 		attrs = append(attrs, slog.String("failed", string(p.Code))) // its cause has a line of its own
 	default:
 		attrs = append(attrs, slog.Any("refused", p))
 	}
-	attrs = append(attrs, state.notes...)
-	w.o.Log.LogAttrs(c.Request().Context(), slog.LevelInfo, "request", attrs...)
-	if w.o.Metrics != nil {
-		w.o.Metrics.ObserveRequest(route, method, status, took.Seconds())
-	}
+	return append(attrs, r.notes...)
 }
 
 // refuseMethod answers a method that the address does not have, and names those that it has (RFC 9110 §15.5.6).
