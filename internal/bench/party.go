@@ -32,6 +32,7 @@ const (
 func realmText(hash string) string {
 	text := "realm: " + slug + `
 name: Bench
+settings: {rate_limits: {client: 1000000, address: 1000000, page: 1000000}}
 applications:
   - client_id: ` + clientID + `
     name: Shop

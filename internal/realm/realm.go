@@ -83,10 +83,19 @@ func (f *Facts) Path() string {
 // LimitKey names a limit of the realm. The parts may hold anything: each carries its length, so that no two lists
 // of parts make the same key.
 func (f *Facts) LimitKey(parts ...string) string {
-	var b strings.Builder
-	b.WriteString(f.ID.String())
+	size := 36
 	for _, part := range parts {
-		b.WriteString("|" + strconv.Itoa(len(part)) + ":" + part)
+		size += len(part) + len("|4294967295:")
+	}
+	var b strings.Builder
+	b.Grow(size)
+	b.WriteString(f.ID.String())
+	var digits [20]byte
+	for _, part := range parts {
+		b.WriteByte('|')
+		b.Write(strconv.AppendInt(digits[:0], int64(len(part)), 10))
+		b.WriteByte(':')
+		b.WriteString(part)
 	}
 	return b.String()
 }
