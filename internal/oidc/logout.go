@@ -163,7 +163,7 @@ func (p *Provider) checkLogout(ctx context.Context, r realm.Realm, form url.Valu
 	}
 	if uri := form.Get("post_logout_redirect_uri"); uri != "" {
 		if q.client == nil || !q.client.AllowsPostLogoutRedirect(uri) {
-			return nil, problem.New(problem.RedirectDenied).WithHint("%s", explainLogoutRedirect(q.client, uri))
+			return nil, problem.New(problem.RedirectDenied).WithHint("%s", client.ExplainLogoutRedirect(q.client, uri))
 		}
 		q.redirect = uri
 	}

@@ -52,7 +52,7 @@ func (p *Provider) checkRequest(ctx context.Context, r realm.Realm, form url.Val
 	}
 	uri := form.Get("redirect_uri")
 	if !c.AllowsRedirect(uri) {
-		return nil, problem.New(problem.RedirectDenied).WithHint("%s", explainRedirect(c, uri))
+		return nil, problem.New(problem.RedirectDenied).WithHint("%s", c.ExplainRedirect(uri))
 	}
 	q := &authorization{client: c, form: form, redirectURI: uri, state: form.Get("state"), mode: modeQuery}
 	for _, check := range []func(*authorization) *protocolError{

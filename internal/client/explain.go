@@ -1,20 +1,18 @@
-package oidc
+package client
 
 import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/gatehouse-id/gatehouse/internal/client"
 )
 
-// explainRedirect tells a developer why a redirect address is refused, and how to mend it.
-func explainRedirect(c client.Client, uri string) string {
+// ExplainRedirect tells a developer why a redirect address is refused, and how to mend it.
+func (c Client) ExplainRedirect(uri string) string {
 	return explainAddress(c, "redirect_uri", "redirect_uris", c.RedirectURIs, uri)
 }
 
-// explainLogoutRedirect is explainRedirect for the return from a logout; c may be nil.
-func explainLogoutRedirect(c *client.Client, uri string) string {
+// ExplainLogoutRedirect is ExplainRedirect for the return from a logout; c may be nil.
+func ExplainLogoutRedirect(c *Client, uri string) string {
 	if c == nil {
 		return "There is a post_logout_redirect_uri, but neither client_id nor id_token_hint says whose it is. Send one of them."
 	}
@@ -23,7 +21,7 @@ func explainLogoutRedirect(c *client.Client, uri string) string {
 
 // explainAddress puts the address that came over the nearest registered one, and marks where they part. Whatever
 // could look like something else is written as an escape, so that a look-alike letter shows, too.
-func explainAddress(c client.Client, parameter, setting string, registered []string, uri string) string {
+func explainAddress(c Client, parameter, setting string, registered []string, uri string) string {
 	const apply = "  gatehouse realm apply -f FILE"
 	switch {
 	case uri == "":
