@@ -41,13 +41,13 @@ func DefaultPolicies() Policies {
 // address, and by application and address, never by application alone: a stranger
 // must not be able to delay an application elsewhere.
 //
-//	pair     10 failures free, one forgotten every 6 s
-//	address  100 failures free, one forgotten every 0.6 s
+//	pair     10 failures free, one forgotten every minute
+//	address  100 failures free, one forgotten every 6 s
 //	both     then 1 s, 2 s, 4 s … 1 min between attempts; forgotten after 1 h
 func ClientPolicies() Policies {
-	pair := Policy{Free: 10, First: time.Second, Most: time.Minute, Leak: 6 * time.Second, Forget: time.Hour}
+	pair := Policy{Free: 10, First: time.Second, Most: time.Minute, Leak: time.Minute, Forget: time.Hour}
 	address := pair
-	address.Free, address.Leak = 100, 600*time.Millisecond
+	address.Free, address.Leak = 100, 6*time.Second
 	return Policies{Account: pair, Address: address, Pair: pair}
 }
 

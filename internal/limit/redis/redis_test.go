@@ -144,11 +144,11 @@ func TestLG13_SuiteWhileRedisDiesAndReturns(t *testing.T) {
 			return b
 		}
 	}
-	t.Run("redis_answers", func(t *testing.T) { limittest.Run(t, reuse(false)) }) //nolint:paralleltest // one after the other
+	t.Run("redis_answers", func(t *testing.T) { limittest.Run(t, reuse(false)) })
 	server.Kill()
-	t.Run("redis_is_dead", func(t *testing.T) { limittest.Run(t, reuse(true)) }) //nolint:paralleltest // one after the other
+	t.Run("redis_is_dead", func(t *testing.T) { limittest.Run(t, reuse(true)) })
 	server.Start(t)
-	t.Run("redis_is_back", func(t *testing.T) { limittest.Run(t, reuse(false)) }) //nolint:paralleltest // one after the other
+	t.Run("redis_is_back", func(t *testing.T) { limittest.Run(t, reuse(false)) })
 }
 
 func TestLG13_ACrashNeverMeansUnlimited(t *testing.T) {
