@@ -95,7 +95,8 @@ func (s *System) cacheReadings(caches ...func() map[string]realm.CacheStats) rea
 	return readings{
 		{
 			"gatehouse_cache_requests_total", "Questions to a cache, by cache and result (hit, miss).",
-			prometheus.CounterValue, []string{"cache", "result"},
+			prometheus.CounterValue,
+			[]string{"cache", "result"},
 			func(report func(float64, ...string)) {
 				each(func(name string, c realm.CacheStats) {
 					report(float64(c.Hits), name, "hit")
@@ -104,7 +105,8 @@ func (s *System) cacheReadings(caches ...func() map[string]realm.CacheStats) rea
 			},
 		},
 		{
-			"gatehouse_cache_entries", "What a cache holds.", prometheus.GaugeValue, []string{"cache"},
+			"gatehouse_cache_entries", "What a cache holds.", prometheus.GaugeValue,
+			[]string{"cache"},
 			func(report func(float64, ...string)) {
 				each(func(name string, c realm.CacheStats) { report(float64(c.Entries), name) })
 			},
@@ -141,7 +143,8 @@ const backlogWait = 2 * time.Second
 // eventReadings say how far consumers are behind. While the database does not answer they are absent.
 func (s *System) eventReadings() readings {
 	return readings{{
-		"gatehouse_event_backlog", "Events that a consumer has yet to read, counted up to 10,000.", prometheus.GaugeValue, []string{"consumer"},
+		"gatehouse_event_backlog", "Events that a consumer has yet to read, counted up to 10,000.", prometheus.GaugeValue,
+		[]string{"consumer"},
 		func(report func(float64, ...string)) {
 			ctx, cancel := context.WithTimeout(context.Background(), backlogWait)
 			defer cancel()

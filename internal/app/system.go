@@ -26,6 +26,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/limit/redis"
 	"github.com/gatehouse-id/gatehouse/internal/oidc"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/admission"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
 	"github.com/gatehouse-id/gatehouse/internal/password"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
@@ -221,15 +222,13 @@ func (s *System) makeHandler(p Process, o Options) error {
 	for _, l := range s.catalogue.Locales() {
 		locales = append(locales, l.Tag())
 	}
-	tokens, err := oidc.NewMetrics(s.Registry)
+	tokens, err := telemetry.NewTokenMetrics(s.Registry)
 	if err != nil {
 		return err
 	}
 	provider := oidc.New(oidc.Options{
-		Limits: oidc.Limits{
-			Client: s.decisions.Observe("client", s.limits), Address: s.decisions.Observe("address", s.limits),
-			Failures: limit.NewFailures(s.decisions.Observe("client_authentication", s.limits), limit.ClientPolicies()),
-		},
+		Gate: admission.NewGate(s.decisions.Observe("address", s.limits), s.decisions.Observe("client", s.limits),
+			limit.NewFailures(s.decisions.Observe("client_authentication", s.limits), limit.ClientPolicies())),
 		Metrics: tokens,
 		Clients: s.Clients, Assertions: assertion.Verifier{Keys: client.NewKeys(s.outbound, s.now), Now: s.now},
 		Keys: s.Keys, Engine: s.Engine, Web: w, Now: s.now, Random: rand.Reader, Log: p.Log, Locales: locales,

@@ -10,6 +10,7 @@ import (
 	"github.com/ory/fosite"
 
 	"github.com/gatehouse-id/gatehouse/internal/client"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/admission"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
@@ -30,7 +31,7 @@ func (p *Provider) authenticateClient(ctx context.Context, r realm.Realm, cred c
 	failed := refuse(codeInvalidClient, describe(codeInvalidClient))
 	switch {
 	case errors.Is(err, realm.ErrUnknown):
-		return client.Client{}, failed.because(guess("unknown client"))
+		return client.Client{}, failed.because(admission.Guess("unknown client"))
 	case err != nil:
 		return client.Client{}, err
 	case !c.Enabled:
@@ -42,7 +43,7 @@ func (p *Provider) authenticateClient(ctx context.Context, r realm.Realm, cred c
 			return client.Client{}, err
 		}
 	case cred.method != "none" && !c.ProvesSecret(cred.secret):
-		return client.Client{}, failed.because(guess("wrong secret"))
+		return client.Client{}, failed.because(admission.Guess("wrong secret"))
 	}
 	return c, nil
 }

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/ory/fosite"
 
 	"github.com/gatehouse-id/gatehouse/internal/flow"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/admission"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 )
 
@@ -40,7 +40,6 @@ type protocolError struct {
 	Code        string
 	Description string
 	cause       error
-	wait        time.Duration // until the next try, for codeSlowDown
 }
 
 func refuse(code, description string) *protocolError {
@@ -48,7 +47,7 @@ func refuse(code, description string) *protocolError {
 }
 
 func (e *protocolError) because(err error) *protocolError {
-	return &protocolError{e.Code, e.Description, err, e.wait}
+	return &protocolError{e.Code, e.Description, err}
 }
 
 // Error implements error, for the log.
@@ -79,6 +78,17 @@ func (e *protocolError) Status() int {
 	return http.StatusBadRequest
 }
 
+// outcome is the error as the metric of tokens names it.
+func (e *protocolError) outcome() string {
+	switch {
+	case e.ours():
+		return "failed"
+	case e.Code == codeSlowDown:
+		return "limited"
+	}
+	return "refused"
+}
+
 // ours tells whether the error is this server's fault and not the request's.
 func (e *protocolError) ours() bool { return e.Code == codeServerError || e.Code == codeUnavailable }
 
@@ -88,6 +98,10 @@ func asProtocolError(err error) *protocolError {
 	var own *protocolError
 	if errors.As(err, &own) {
 		return own
+	}
+	var soon admission.TooSoon
+	if errors.As(err, &soon) {
+		return refuse(codeSlowDown, slowDownText).because(err)
 	}
 	if postgres.Unavailable(err) {
 		return refuse(codeUnavailable, "The server cannot answer right now. Try again in a moment.").because(err)

@@ -16,10 +16,12 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/admission"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
+	"github.com/gatehouse-id/gatehouse/internal/telemetry"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
 
@@ -34,8 +36,8 @@ type Options struct {
 	Now        func() time.Time
 	Random     io.Reader
 	Log        *slog.Logger
-	Limits     Limits
-	Metrics    *Metrics
+	Gate       *admission.Gate
+	Metrics    *telemetry.TokenMetrics
 	// Locales are the languages of the pages, for the metadata.
 	Locales []string
 	// Development shows the exact cause of a refused request on its error page.
@@ -46,10 +48,9 @@ type Options struct {
 type Provider struct {
 	Options
 	fosite   fosite.OAuth2Provider
-	verified *verifiedTokens
+	verified *realm.Recent[tokenDigest, accessClaims]
 	// documents are ready-made metadata by realm id; there are at most as many as realms.
 	documents sync.Map
-	suspects  suspects
 }
 
 // New makes a provider.
@@ -68,7 +69,7 @@ func New(o Options) *Provider {
 			HandleHelper: &oauth2.HandleHelper{AccessTokenStrategy: strategies, AccessTokenStorage: st, Config: cfg}, config: cfg,
 		}},
 	}
-	return &Provider{Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: newVerifiedTokens()}
+	return &Provider{Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: realm.NewRecent[tokenDigest, accessClaims](verifiedBound)}
 }
 
 // The grant types (RFC 6749 §4.1, §4.4, §6).

@@ -40,10 +40,11 @@ func (p *Provider) token(c *echo.Context) error {
 	if err == nil {
 		resp, err = p.grantTokens(ctx, web.Realm(c), c.Request(), form, cl)
 	}
-	p.Metrics.token(c, err)
 	if err != nil {
+		p.Metrics.ObserveToken(form.Get("grant_type"), asProtocolError(err).outcome())
 		return p.refuseToken(c, cl, err)
 	}
+	p.Metrics.ObserveToken(form.Get("grant_type"), "issued")
 	web.Note(c, slog.String("client_id", cl.ClientID), slog.String("grant_type", form.Get("grant_type")))
 	return c.JSON(http.StatusOK, resp)
 }
@@ -70,10 +71,10 @@ func (p *Provider) clientRequest(c *echo.Context, read func(*http.Request, url.V
 		err = asProtocolError(err).ofGrant()
 	}
 	if err != nil {
-		return nil, client.Client{}, err
+		return form, cl, err
 	}
 	p.allowOrigin(c, cl)
-	return form, cl, p.spendClient(c, web.Realm(c), cl)
+	return form, cl, nil
 }
 
 // grantTokens reads, lets fosite decide and signs without holding a connection, then commits by one conditional
@@ -270,7 +271,7 @@ func (p *Provider) refuseToken(c *echo.Context, cl client.Client, err error) err
 	case codeUnavailable:
 		h.Set(echo.HeaderRetryAfter, "1")
 	case codeSlowDown:
-		h.Set(echo.HeaderRetryAfter, seconds(e.wait))
+		h.Set(echo.HeaderRetryAfter, seconds(waitOf(err)))
 	}
 	return c.JSON(e.Status(), map[string]string{"error": e.Code, "error_description": e.Description})
 }

@@ -5,8 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"sync"
-	"sync/atomic"
 
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
@@ -21,8 +19,8 @@ func (p *Provider) verifyAccessToken(ctx context.Context, r realm.Realm, token s
 		return accessClaims{}, err
 	}
 	_, etag := ring.JWKS()
-	digest := sha256.Sum256([]byte(r.ID.String() + etag + token))
-	claims, ok := p.verified.get(digest)
+	digest := tokenDigest(sha256.Sum256([]byte(r.ID.String() + etag + token)))
+	claims, ok := p.verified.Get(digest)
 	if !ok {
 		payload, err := ring.Verify(token, "at+jwt")
 		if err != nil {
@@ -31,7 +29,7 @@ func (p *Provider) verifyAccessToken(ctx context.Context, r realm.Realm, token s
 		if err := json.Unmarshal(payload, &claims); err != nil {
 			return accessClaims{}, keyset.ErrInvalid
 		}
-		p.verified.put(digest, claims)
+		p.verified.Put(digest, claims)
 	}
 	if claims.Issuer != r.Issuer || p.Now().Unix() >= claims.Expires {
 		return accessClaims{}, keyset.ErrInvalid
@@ -59,51 +57,12 @@ func (p *Provider) verifyHint(ctx context.Context, r realm.Realm, hint string) (
 	return claims, nil
 }
 
-// verifiedTokens remembers, by digest over realm, key set and token, access tokens whose signature held. It is
-// bounded: when the young half is full it becomes the old half.
-type verifiedTokens struct {
-	mu         sync.RWMutex
-	young, old map[[sha256.Size]byte]accessClaims
-
-	hits, misses atomic.Int64
-}
-
-// CacheStats describes the cache of access tokens whose signature was verified before.
-func (p *Provider) CacheStats() map[string]realm.CacheStats {
-	v := p.verified
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return map[string]realm.CacheStats{
-		"verified_tokens": {Hits: v.hits.Load(), Misses: v.misses.Load(), Entries: int64(len(v.young) + len(v.old))},
-	}
-}
+// tokenDigest is over realm, key set and token. The provider remembers by it access tokens whose signature held.
+type tokenDigest [sha256.Size]byte
 
 const verifiedBound = 20_000
 
-func newVerifiedTokens() *verifiedTokens {
-	return &verifiedTokens{young: map[[sha256.Size]byte]accessClaims{}}
-}
-
-func (v *verifiedTokens) get(digest [sha256.Size]byte) (accessClaims, bool) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	c, ok := v.young[digest]
-	if !ok {
-		c, ok = v.old[digest]
-	}
-	if ok {
-		v.hits.Add(1)
-	} else {
-		v.misses.Add(1)
-	}
-	return c, ok
-}
-
-func (v *verifiedTokens) put(digest [sha256.Size]byte, c accessClaims) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if len(v.young) >= verifiedBound {
-		v.old, v.young = v.young, make(map[[sha256.Size]byte]accessClaims, verifiedBound)
-	}
-	v.young[digest] = c
+// CacheStats describes the memory of access tokens whose signature held.
+func (p *Provider) CacheStats() map[string]realm.CacheStats {
+	return map[string]realm.CacheStats{"verified_tokens": p.verified.Stats()}
 }

@@ -77,3 +77,38 @@ func statusClass(status int) string {
 	}
 	return strconv.Itoa(status/100) + "xx"
 }
+
+// TokenMetrics counts answers of the token endpoint. Issuing a token writes nothing, so no event tells of it.
+type TokenMetrics struct{ total *prometheus.CounterVec }
+
+// NewTokenMetrics registers gatehouse_tokens_total.
+func NewTokenMetrics(registerer prometheus.Registerer) (*TokenMetrics, error) {
+	total := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gatehouse_tokens_total",
+		Help: "Answers of the token endpoint, by grant type and outcome: issued, refused (the request's fault), limited, failed (ours).",
+	}, []string{"grant", "outcome"})
+	if err := registerer.Register(total); err != nil {
+		return nil, fmt.Errorf("register token metrics: %w", err)
+	}
+	return &TokenMetrics{total: total}, nil
+}
+
+// ObserveToken records one answer. The outcome is one of those that the metric's help names.
+func (m *TokenMetrics) ObserveToken(grantType, outcome string) {
+	m.total.WithLabelValues(knownGrant(grantType), outcome).Inc()
+}
+
+// knownGrant folds grant types that a stranger invented into one, and shortens the long names of the known.
+func knownGrant(grantType string) string {
+	switch grantType {
+	case "authorization_code", "client_credentials", "refresh_token":
+		return grantType
+	case "urn:ietf:params:oauth:grant-type:jwt-bearer":
+		return "jwt_bearer"
+	case "urn:ietf:params:oauth:grant-type:device_code":
+		return "device_code"
+	case "urn:ietf:params:oauth:grant-type:token-exchange":
+		return "token_exchange"
+	}
+	return "other"
+}

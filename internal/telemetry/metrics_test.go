@@ -58,3 +58,19 @@ func TestAU05_RequestMetricsCarryNoIds(t *testing.T) {
 	_, err = telemetry.NewHTTPMetrics(registry)
 	require.Error(t, err, "registering twice is told, not hidden")
 }
+
+func TestAU05_TokenMetricsCarryNoInvention(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewRegistry()
+	metrics, err := telemetry.NewTokenMetrics(registry)
+	require.NoError(t, err)
+	metrics.ObserveToken("authorization_code", "issued")
+	metrics.ObserveToken("urn:ietf:params:oauth:grant-type:jwt-bearer", "refused")
+	metrics.ObserveToken("ana@example.test", "refused")
+	metrics.ObserveToken("", "refused")
+	require.ElementsMatch(t, []map[string]string{
+		{"grant": "authorization_code", "outcome": "issued"},
+		{"grant": "jwt_bearer", "outcome": "refused"},
+		{"grant": "other", "outcome": "refused"},
+	}, labels(t, registry, "gatehouse_tokens_total"))
+}
