@@ -208,6 +208,18 @@ func TestAU03_NoSecretIsWrittenAnywhere(t *testing.T) {
 	b.get(i.Issuer("one") + "/end_session?id_token_hint=" + got.IDToken)
 	b.get(i.Issuer("one") + "/end_session?id_token_hint=" + got.IDToken + "x")
 
+	keeper := basic("keeper", webSecret)
+	kept := token(t, i, "one", exchange(b.code(i, "one", "client_id", "keeper")), "Authorization", keeper)
+	require.NotEmpty(t, kept.RefreshToken)
+	renewed := token(t, i, "one", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {kept.RefreshToken}}, "Authorization", keeper)
+	require.NotEmpty(t, renewed.RefreshToken)
+	secrets["refresh token"], secrets["next refresh token"], secrets["next access token"] = kept.RefreshToken, renewed.RefreshToken, renewed.AccessToken
+	for _, tok := range []string{kept.RefreshToken, renewed.RefreshToken, renewed.AccessToken} {
+		ask(t, i, "/introspect", "keeper", webSecret, url.Values{"token": {tok}})
+		ask(t, i, "/introspect", "keeper", secrets["wrong client secret"], url.Values{"token": {tok}})
+		ask(t, i, "/revoke", "keeper", webSecret, url.Values{"token": {tok}})
+	}
+
 	i.flush()
 	metrics, err := i.Registry.Gather()
 	require.NoError(t, err)

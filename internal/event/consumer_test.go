@@ -297,7 +297,9 @@ func TestSignInsAreCountedByOutcome(t *testing.T) {
 		return event.Stored{Type: "login.refused", Data: json.RawMessage(`{"reason":"` + reason + `"}`)}
 	}
 	require.NoError(t, counter.Handle(t.Context(), realm.Realm{}, []event.Stored{
-		{Type: "session.started"}, {Type: "session.renewed"}, {Type: "session.ended"},
+		{Type: "session.started"},
+		{Type: "session.renewed"},
+		{Type: "session.ended"},
 		refused("wrong"), refused("wrong"), refused("throttled"), refused("ana@example.test"),
 		{Type: "login.refused", Data: json.RawMessage(`nonsense`)},
 	}))
