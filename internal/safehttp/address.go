@@ -11,6 +11,7 @@ const (
 	never                // no host of anybody, or one that hands out credentials: no list opens it
 )
 
+//nolint:gochecknoglobals // constants that Go cannot spell
 var (
 	// nat64 carries an IPv4 address in its last 32 bits (RFC 6052 §2.1): in networks without IPv4 that is how every
 	// IPv4 host is reached.
