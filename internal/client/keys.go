@@ -67,6 +67,9 @@ func readRegistered(text []byte) ([]Key, error) {
 	return keys, nil
 }
 
+// EdDSA is the algorithm of Ed25519 keys (RFC 8037 §3.1).
+const EdDSA = "EdDSA"
+
 // Key is a public key that a client signs its assertions by.
 type Key struct {
 	// ID is the key's kid, "" when it has none.
@@ -91,7 +94,7 @@ func algorithmsOf(public crypto.PublicKey) []string {
 			return []string{"ES256"}
 		}
 	case ed25519.PublicKey:
-		return []string{"EdDSA"}
+		return []string{EdDSA}
 	}
 	return nil
 }
@@ -113,6 +116,9 @@ func readKey(raw []byte) (Key, error) {
 	}
 	if rsaKey, ok := jwk.Key.(*rsa.PublicKey); ok && (rsaKey.N.BitLen() < minRSABits || rsaKey.N.BitLen() > maxRSABits || rsaKey.E < 3 || rsaKey.E%2 == 0) {
 		return Key{}, fmt.Errorf("is an RSA key of %d bits with the exponent %d; allowed are %d to %d bits", rsaKey.N.BitLen(), rsaKey.E, minRSABits, maxRSABits)
+	}
+	if jwk.Algorithm == "Ed25519" { // the same by its name in RFC 9864
+		jwk.Algorithm = EdDSA
 	}
 	key := Key{ID: jwk.KeyID, Public: jwk.Key, alg: jwk.Algorithm}
 	var operations []string

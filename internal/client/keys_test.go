@@ -67,6 +67,9 @@ func TestTK09_RegisteredKeys(t *testing.T) {
 		t.Parallel()
 		first, err := read(set(jwk(t, ec.Public(), "a", `,"ext":true,"key_ops":["verify"],"use":"sig"`), jwk(t, ed.Public(), "b", ""), jwk(t, rsa2048.Public(), "", "")))
 		require.NoError(t, err)
+		byNewName, err := read(set(jwk(t, ed.Public(), "b", `,"alg":"Ed25519"`)))
+		require.NoError(t, err)
+		require.Contains(t, string(byNewName), `"alg":"EdDSA"`)
 		again, err := read(string(first))
 		require.NoError(t, err)
 		require.Equal(t, first, again)
@@ -168,7 +171,7 @@ func publish(t *testing.T, keys ...string) *publisher {
 func (p *publisher) set(status int, keys ...string) {
 	body := set(keys...)
 	p.body.Store(&body)
-	p.status.Store(int32(status)) //nolint:gosec // a status of HTTP
+	p.status.Store(int32(status))
 }
 
 // looker finds the keys of clients, by a clock that is moved.

@@ -193,6 +193,24 @@ func TestTK09_PrivateKeyJWT(t *testing.T) {
 			require.Equal(t, "signer", claims(t, got.AccessToken)["sub"])
 		}
 	})
+	t.Run("EdDSA by its name in RFC 9864, which the signature covers", func(t *testing.T) {
+		private, ok := s.ed.private.(ed25519.PrivateKey)
+		require.True(t, ok)
+		named := func(alg, kid string) string {
+			payload, err := json.Marshal(about(s.instance, "signer", nil))
+			require.NoError(t, err)
+			input := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"`+alg+`","kid":"`+kid+`"}`)) + "." + base64.RawURLEncoding.EncodeToString(payload)
+			return input + "." + base64.RawURLEncoding.EncodeToString(ed25519.Sign(private, []byte(input)))
+		}
+		require.Equal(t, http.StatusOK, prove(t, s.instance, "one", named("Ed25519", "ed")).Status)
+		_, rest, _ := strings.Cut(named("Ed25519", "ed"), ".")
+		for _, forged := range []string{
+			named("Ed25519", "es"), named("ed25519", "ed"), named("Ed448", "ed"), named("Ed25519", "ed") + "AAAA",
+			base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","kid":"ed"}`)) + "." + rest,
+		} {
+			requireRefused(t, prove(t, s.instance, "one", forged), http.StatusUnauthorized, "invalid_client")
+		}
+	})
 	t.Run("one statement and one commit", func(t *testing.T) {
 		before := s.DB.Stats()
 		require.Equal(t, http.StatusOK, prove(t, s.instance, "one", s.es.sign(t, about(s.instance, "signer", nil), nil)).Status)
@@ -461,7 +479,7 @@ func TestTK01_TK08_AssertionsAtEveryEndpoint(t *testing.T) {
 		require.NoError(t, json.Unmarshal([]byte(newBrowser(t).get(s.Issuer("one")+discovery).Body), &m))
 		for _, endpoint := range []string{"token", "introspection", "revocation"} {
 			require.Contains(t, m[endpoint+"_endpoint_auth_methods_supported"], "private_key_jwt")
-			require.Equal(t, []any{"ES256", "EdDSA", "PS256", "RS256"}, m[endpoint+"_endpoint_auth_signing_alg_values_supported"])
+			require.Equal(t, []any{"ES256", "EdDSA", "PS256", "RS256", "Ed25519"}, m[endpoint+"_endpoint_auth_signing_alg_values_supported"])
 		}
 	})
 }

@@ -8,6 +8,7 @@ package assertion
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"slices"
@@ -43,12 +44,16 @@ type ClaimError string
 // Error implements error.
 func (e ClaimError) Error() string { return string(e) }
 
+// ed25519Alg is the name that RFC 9864 gives to EdDSA with Ed25519, the only curve of EdDSA here: two names of one thing.
+const ed25519Alg = "Ed25519"
+
 // Algorithms lists what assertions may be signed by: what this server signs by as well.
-func Algorithms() []string { return realm.SigningAlgs() }
+func Algorithms() []string { return append(realm.SigningAlgs(), ed25519Alg) }
 
 // Assertion is a JWT by which a client says who it is. Until Use has let it pass, nothing in it is true.
 type Assertion struct {
 	jws      *jose.JSONWebSignature
+	signed   string // what the signature is of
 	alg, kid string
 	claims   claims
 }
@@ -90,7 +95,7 @@ func Parse(text string) (Assertion, error) {
 		return Assertion{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	head := jws.Signatures[0].Protected
-	a := Assertion{jws: jws, alg: head.Algorithm, kid: head.KeyID}
+	a := Assertion{jws: jws, signed: text[:strings.LastIndexByte(text, '.')], alg: head.Algorithm, kid: head.KeyID}
 	if _, critical := head.ExtraHeaders["crit"]; critical {
 		return Assertion{}, fmt.Errorf("%w: critical headers", ErrInvalid)
 	}
@@ -122,10 +127,11 @@ type Verifier struct {
 // decides about the algorithm, and what is wrong with the claims is told only to who has signed them. Errors are
 // ErrInvalid, ClaimError, and those of the database.
 func (v Verifier) Use(ctx context.Context, r realm.Realm, c client.Client, a Assertion) error {
-	proved, err := v.Keys.Verify(ctx, r, c, a.alg, a.kid, func(key client.Key) bool {
-		_, err := a.jws.Verify(key.Public)
-		return err == nil
-	})
+	alg := a.alg
+	if alg == ed25519Alg {
+		alg = client.EdDSA
+	}
+	proved, err := v.Keys.Verify(ctx, r, c, alg, a.kid, a.madeBy)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
@@ -143,6 +149,16 @@ func (v Verifier) Use(ctx context.Context, r realm.Realm, c client.Client, a Ass
 		return ClaimError("The assertion was used before: each needs a jti of its own.")
 	}
 	return err
+}
+
+// madeBy tells whether the key made the signature. The key is for the assertion's algorithm.
+func (a Assertion) madeBy(key client.Key) bool {
+	if a.alg == ed25519Alg { // which go-jose does not know by that name
+		public, ok := key.Public.(ed25519.PublicKey)
+		return ok && ed25519.Verify(public, []byte(a.signed), a.jws.Signatures[0].Signature)
+	}
+	_, err := a.jws.Verify(key.Public)
+	return err == nil
 }
 
 // wrong says what is wrong with the claims for the realm of that issuer, "" when nothing is (RFC 7523 §3, OpenID
