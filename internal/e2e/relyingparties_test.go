@@ -17,6 +17,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gatehouse-id/gatehouse/internal/app"
+	"github.com/gatehouse-id/gatehouse/internal/testdb"
 )
 
 // libraryFolder holds relying parties made of other people's libraries: Node.js scripts and a Go module.
@@ -68,7 +71,7 @@ func partiesRealm(parties map[string]*party) string {
 	for _, p := range parties {
 		for _, a := range p.applications {
 			fmt.Fprintf(&b, "  - {client_id: %s, consent: never, grant_types: [authorization_code, refresh_token], ", a.ID)
-			if !strings.Contains(a.settings, "application_type: native") {
+			if !strings.Contains(a.settings, "application_type: native") && !strings.Contains(a.settings, "private_key_jwt") {
 				fmt.Fprintf(&b, "secrets: [%s], ", a.Secret)
 			}
 			b.WriteString(strings.ReplaceAll(a.settings, "{origin}", p.origin()) + "}\n")
@@ -200,13 +203,17 @@ const (
 	ownCallback   = `redirect_uris: ["{origin}/callback"], post_logout_redirect_uris: ["{origin}/goodbye"]`
 )
 
+// publicKey is the public half of the key that openid-client.mjs proves itself by (RFC 8037, appendix A).
+const publicKey = `{kty: OKP, crv: Ed25519, kid: rfc8037, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo}`
+
 func TestRelyingParties(t *testing.T) {
 	t.Parallel()
 	parties := map[string]*party{
-		"openid-client": newParty(t, 21, script("openid-client"), map[string]string{
+		"openid-client": newParty(t, 30, script("openid-client"), map[string]string{
 			"basic":  fixedCallback,
 			"post":   fixedCallback + ", token_endpoint_auth_method: client_secret_post",
 			"native": fixedCallback + ", application_type: native",
+			"keyed":  fixedCallback + ", token_endpoint_auth_method: private_key_jwt, strict_assertion_audience: true, jwks: {keys: [" + publicKey + "]}",
 			"signed": fixedCallback + ", id_token_signed_response_alg: RS256, userinfo_signed_response_alg: EdDSA",
 		}),
 		"passport-openidconnect": newParty(t, 3, script("passport-openidconnect"), map[string]string{
@@ -220,7 +227,8 @@ func TestRelyingParties(t *testing.T) {
 			"zitadel": ownCallback + ", token_endpoint_auth_method: client_secret_post",
 		}),
 	}
-	i := start(t, partiesRealm(parties))
+	// The parties read the machine's clock, and sign what they are by it.
+	i := startWith(t, testdb.NewURL(t), func(_ *app.Process, o *app.Options) { o.Now = nil }, partiesRealm(parties))
 	for name, p := range parties {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

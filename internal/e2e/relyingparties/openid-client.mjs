@@ -87,6 +87,18 @@ async function confidential(name, authentication) {
 await confidential("basic", client.ClientSecretBasic);
 await confidential("post", client.ClientSecretPost);
 
+// A key instead of a secret, the one of RFC 8037, appendix A.
+const key = await crypto.subtle.importKey("jwk", {
+  kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo", d: "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+}, "Ed25519", false, ["sign"]);
+await confidential("keyed", () => client.PrivateKeyJwt({ key, kid: "rfc8037" }));
+const keyed = await discover(applications.keyed.id, client.PrivateKeyJwt({ key, kid: "rfc8037" }));
+const lent = await again(keyed, (await redeem("keyed", keyed)).person);
+assert.equal((await client.tokenIntrospection(keyed, lent.access_token)).active, true);
+await client.tokenRevocation(keyed, lent.access_token);
+assert.equal((await client.tokenIntrospection(keyed, lent.access_token)).active, false);
+checked("keyed: introspection and revocation");
+
 const native = await discover(applications.native.id, client.None());
 await redeem("native", native);
 
