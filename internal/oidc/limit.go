@@ -1,16 +1,10 @@
 package oidc
 
 import (
-	"errors"
-	"net/http"
-	"strconv"
-	"time"
-
 	"github.com/labstack/echo/v5"
 
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
-	"github.com/gatehouse-id/gatehouse/internal/oidc/admission"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
@@ -20,18 +14,6 @@ import (
 const codeSlowDown = "slow_down"
 
 const slowDownText = "Too many requests. Try again after the seconds in the Retry-After header."
-
-// seconds is a wait as the Retry-After header has it: whole seconds, at least one.
-func seconds(wait time.Duration) string {
-	return strconv.FormatInt(int64((max(wait, time.Second)+time.Second-1)/time.Second), 10)
-}
-
-// waitOf is how long a request must wait that was refused as too soon.
-func waitOf(err error) time.Duration {
-	var soon admission.TooSoon
-	errors.As(err, &soon)
-	return soon.Wait
-}
 
 // from is what counts as one client address.
 func (p *Provider) from(c *echo.Context) string { return limit.Prefix(p.Web.ClientAddress(c)) }
@@ -43,8 +25,7 @@ func (p *Provider) limited(next echo.HandlerFunc) echo.HandlerFunc {
 		if err == nil {
 			return next(c)
 		}
-		c.Response().Header().Set(echo.HeaderRetryAfter, seconds(waitOf(err)))
-		return c.JSON(http.StatusTooManyRequests, map[string]string{"error": codeSlowDown, "error_description": slowDownText})
+		return p.refuseToken(c, client.Client{}, err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v5"
@@ -18,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/admission"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/metadata"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
@@ -47,10 +47,9 @@ type Options struct {
 // Provider serves the protocol's endpoints.
 type Provider struct {
 	Options
-	fosite   fosite.OAuth2Provider
-	verified *realm.Recent[tokenDigest, accessClaims]
-	// documents are ready-made metadata by realm id; there are at most as many as realms.
-	documents sync.Map
+	fosite    fosite.OAuth2Provider
+	verified  *realm.Recent[tokenDigest, accessClaims]
+	documents *metadata.Documents
 }
 
 // New makes a provider.
@@ -69,7 +68,7 @@ func New(o Options) *Provider {
 			HandleHelper: &oauth2.HandleHelper{AccessTokenStrategy: strategies, AccessTokenStorage: st, Config: cfg}, config: cfg,
 		}},
 	}
-	return &Provider{Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: realm.NewRecent[tokenDigest, accessClaims](verifiedBound)}
+	return &Provider{Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: realm.NewRecent[tokenDigest, accessClaims](verifiedBound), documents: metadata.New(o.Locales)}
 }
 
 // The grant types (RFC 6749 §4.1, §4.4, §6).

@@ -16,6 +16,7 @@ import (
 	"github.com/ory/fosite/token/jwt"
 
 	"github.com/gatehouse-id/gatehouse/internal/grant"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
 )
 
@@ -52,26 +53,7 @@ type idClaims struct {
 	*personClaims
 }
 
-// audience is a list that is written as a single string when it has one member (RFC 7519 §4.1.3).
-type audience []string
-
-// MarshalJSON implements json.Marshaler.
-func (a audience) MarshalJSON() ([]byte, error) {
-	if len(a) == 1 {
-		return json.Marshal(a[0])
-	}
-	return json.Marshal([]string(a))
-}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (a *audience) UnmarshalJSON(b []byte) error {
-	var one string
-	if json.Unmarshal(b, &one) == nil {
-		*a = audience{one}
-		return nil
-	}
-	return json.Unmarshal(b, (*[]string)(a))
-}
+type audience = keyset.Audience
 
 // coreStrategy makes codes and access tokens. What fosite calls a signature is the code itself: it is only passed
 // to the storage, which keeps its hash.

@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/grant"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/admission"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/web"
@@ -271,7 +272,9 @@ func (p *Provider) refuseToken(c *echo.Context, cl client.Client, err error) err
 	case codeUnavailable:
 		h.Set(echo.HeaderRetryAfter, "1")
 	case codeSlowDown:
-		h.Set(echo.HeaderRetryAfter, seconds(waitOf(err)))
+		var soon admission.TooSoon
+		errors.As(err, &soon)
+		h.Set(echo.HeaderRetryAfter, soon.Seconds())
 	}
 	return c.JSON(e.Status(), map[string]string{"error": e.Code, "error_description": e.Description})
 }

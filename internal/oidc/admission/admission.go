@@ -8,6 +8,7 @@ package admission
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/limit"
@@ -40,6 +41,11 @@ type TooSoon struct{ Wait time.Duration }
 
 // Error implements error.
 func (e TooSoon) Error() string { return "too many requests; wait " + e.Wait.String() }
+
+// Seconds is the wait as a Retry-After header has it: whole seconds, at least one.
+func (e TooSoon) Seconds() string {
+	return strconv.FormatInt(int64((max(e.Wait, time.Second)+time.Second-1)/time.Second), 10)
+}
 
 // Address takes a request from an address's rate; its error is TooSoon. from is limit.Prefix of the address.
 func (g *Gate) Address(ctx context.Context, r realm.Realm, from string) error {

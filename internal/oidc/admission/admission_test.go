@@ -110,6 +110,13 @@ func TestRates(t *testing.T) {
 	require.NoError(t, b.Client(t.Context(), b.realm, "public", true, "there"), "anybody may say its name")
 }
 
+func TestRetryAfterIsWholeSecondsAndNeverTooEarly(t *testing.T) {
+	t.Parallel()
+	for wait, want := range map[time.Duration]string{0: "1", time.Millisecond: "1", time.Second: "1", time.Second + 1: "2", 90 * time.Second: "90"} {
+		require.Equal(t, want, admission.TooSoon{Wait: wait}.Seconds())
+	}
+}
+
 // BenchmarkLimits is what both rates together cost a request at the token endpoint while they are counted in this
 // process; cpu-ns/op is what matters, and may be a thousand.
 func BenchmarkLimits(b *testing.B) {
