@@ -275,7 +275,7 @@ func TestLG13_HangingUpIsNoWayAround(t *testing.T) {
 	cancel()
 	rate := limit.Rate{Burst: 1, Every: time.Hour}
 	require.True(t, s.Spend(gone, "k", rate).OK)
-	require.False(t, s.Spend(gone, "k", rate).OK)
+	require.False(t, s.Spend(t.Context(), "k", rate).OK, "it was counted where everybody counts")
 	require.False(t, s.Away())
 }
 
