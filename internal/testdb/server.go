@@ -220,8 +220,21 @@ func dropStatement(name string) string {
 	return `DROP DATABASE IF EXISTS ` + pgx.Identifier{name}.Sanitize() + ` WITH (FORCE)`
 }
 
+// drop removes a database. A vacuum in it belongs to nobody, so that only a superuser could end it: then it is waited
+// for.
 func drop(ctx context.Context, maintenance, name string) error {
-	return run(ctx, maintenance, dropStatement(name))
+	for {
+		err := run(ctx, maintenance, dropStatement(name))
+		var refused *pgconn.PgError
+		if !errors.As(err, &refused) || refused.Code != "42501" {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // run executes one statement on a connection of its own.

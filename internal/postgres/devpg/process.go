@@ -83,6 +83,8 @@ func startServer(bin binaries, who account, dir *directory, port int, ephemeral 
 		settings["full_page_writes"] = "off"
 		settings["max_wal_size"] = "4GB"
 		settings["checkpoint_timeout"] = "1h"
+		// Databases live for seconds, and one that is being vacuumed cannot be dropped by force.
+		settings["autovacuum"] = "off"
 		// A half-hour zone shows every statement that leans on the session's time zone.
 		settings["timezone"] = "America/St_Johns"
 	}
