@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -126,8 +127,16 @@ func (s *Store) Stored(ctx context.Context, tx realm.Tx, clientID string) (Clien
 	return c, nil
 }
 
+// ErrClientID says that a client_id is a person's subject.
+var ErrClientID = errors.New("the client_id is the subject of a person; choose another")
+
 // Create makes a client. The settings must have passed Check.
 func (s *Store) Create(ctx context.Context, tx realm.Tx, clientID, name string, enabled bool, set Settings) (Client, error) {
+	if taken, err := db.New().IsSubject(ctx, tx, clientID); err != nil {
+		return Client{}, fmt.Errorf("compare a client_id with subjects: %w", err)
+	} else if taken {
+		return Client{}, ErrClientID
+	}
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Client{}, fmt.Errorf("make a client's id: %w", err)

@@ -53,11 +53,21 @@ func NewCode(random io.Reader) (Code, error) {
 
 // ParseCode reads a code that a client presents; false when it cannot be one of ours.
 func ParseCode(text string) (Code, bool) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) != codeSize {
+	raw, ok := decode(text, codeSize)
+	if !ok {
 		return Code{}, false
 	}
 	return Code{uuid.UUID(raw[:16]), text}, true
+}
+
+// decode reads base64url of exactly that many bytes in its one spelling. Go's decoder skips line breaks, so the length of
+// the text counts too.
+func decode(text string, size int) ([]byte, bool) {
+	if len(text) != base64.RawURLEncoding.EncodedLen(size) {
+		return nil, false
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return raw, err == nil && len(raw) == size
 }
 
 // Text is the code as the client gets it.

@@ -68,8 +68,8 @@ func refreshKey(r realm.Realm) (envelope.MAC, []byte, error) {
 
 // ParseRefreshToken reads a token that a client presents; false when this realm did not make it.
 func ParseRefreshToken(r realm.Realm, text string) (RefreshToken, bool) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(raw) != refreshSize {
+	raw, ok := decode(text, refreshSize)
+	if !ok {
 		return RefreshToken{}, false
 	}
 	mac, id, err := refreshKey(r)

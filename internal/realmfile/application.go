@@ -30,7 +30,13 @@ func (w *run) application(ctx context.Context, tx realm.Tx, p *named[application
 	secrets := after.Secrets
 	after.Secrets, after.GenerateSecret = nil, false
 	if isNew {
-		if stored, err = w.Clients.Create(ctx, tx, id, after.Name, after.Enabled, after.Settings); err != nil {
+		stored, err = w.Clients.Create(ctx, tx, id, after.Name, after.Enabled, after.Settings)
+		if errors.Is(err, client.ErrClientID) {
+			at, path := p.at("client_id")
+			w.found.add(at, path, "", "is the subject of a person")
+			return w.found.err()
+		}
+		if err != nil {
 			return err
 		}
 		w.report.note(KindApplication, id, Created)

@@ -84,9 +84,13 @@ func (w *run) createPerson(ctx context.Context, tx realm.Tx, p *named[person], n
 		n.Status = user.Disabled
 	}
 	u, err := w.Users.Create(ctx, tx, n)
-	if postgres.UniqueViolation(err, "users_realm_id_subject_key") {
-		at, path := p.at("subject")
+	at, path := p.at("subject")
+	switch {
+	case postgres.UniqueViolation(err, "users_realm_id_subject_key"):
 		w.found.add(at, path, "", "belongs to another account")
+		return u, w.found.err()
+	case errors.Is(err, user.ErrSubject):
+		w.found.add(at, path, "", "is the client_id of an application")
 		return u, w.found.err()
 	}
 	w.report.note(KindUser, p.given.key(), Created)

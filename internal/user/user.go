@@ -68,7 +68,11 @@ type New struct {
 	Verified map[string]bool // kinds of names that are already confirmed
 }
 
-// Create makes a person. A name that somebody has: postgres.UniqueViolation.
+// ErrSubject says that a subject is an application's client_id.
+var ErrSubject = errors.New("the subject is the client_id of an application; choose another")
+
+// Create makes a person. A name that somebody has: postgres.UniqueViolation. An imported subject that is a client_id:
+// ErrSubject.
 func (s *Store) Create(ctx context.Context, tx realm.Tx, n New) (User, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -80,6 +84,11 @@ func (s *Store) Create(ctx context.Context, tx realm.Tx, n New) (User, error) {
 			return User{}, fmt.Errorf("make a subject: %w", err)
 		}
 		n.Subject = subject.String()
+	}
+	if taken, err := db.New().IsClientID(ctx, tx, n.Subject); err != nil {
+		return User{}, fmt.Errorf("compare a subject with client_ids: %w", err)
+	} else if taken {
+		return User{}, ErrSubject
 	}
 	claims, err := json.Marshal(n.Claims)
 	if err != nil {

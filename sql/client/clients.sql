@@ -45,3 +45,8 @@ DELETE FROM client_secrets s WHERE s.id = @id;
 -- name: OriginKnown :one
 -- OriginKnown tells whether any enabled client lists an origin; a preflight request does not name its client.
 SELECT EXISTS (SELECT 1 FROM clients c WHERE c.status = 'active' AND @origin::text = ANY (c.origins))::boolean;
+
+-- name: IsSubject :one
+-- IsSubject tells whether a person has that subject: a client_id is the sub of the client's own access tokens, so that
+-- the two may never be the same.
+SELECT EXISTS (SELECT 1 FROM users u WHERE u.subject = @client_id)::boolean;

@@ -29,3 +29,8 @@ SELECT u.id, u.subject, u.status, u.claims, u.created_at, u.updated_at FROM user
 
 -- name: Identifiers :many
 SELECT i.id, i.kind, i.canonical, i.display, i.verified_at FROM identifiers i WHERE i.user_id = @user_id ORDER BY i.kind;
+
+-- name: IsClientID :one
+-- IsClientID tells whether an application has that client_id: it is the sub of its own access tokens, so that nobody's
+-- subject may be the same.
+SELECT EXISTS (SELECT 1 FROM clients c WHERE c.client_id = @subject)::boolean;

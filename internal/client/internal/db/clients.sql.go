@@ -203,6 +203,19 @@ func (q *Queries) InsertSecret(ctx context.Context, db DBTX, arg InsertSecretPar
 	return err
 }
 
+const isSubject = `-- name: IsSubject :one
+SELECT EXISTS (SELECT 1 FROM users u WHERE u.subject = $1)::boolean
+`
+
+// IsSubject tells whether a person has that subject: a client_id is the sub of the client's own access tokens, so that
+// the two may never be the same.
+func (q *Queries) IsSubject(ctx context.Context, db DBTX, clientID string) (bool, error) {
+	row := db.QueryRow(ctx, isSubject, clientID)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const lockClient = `-- name: LockClient :one
 SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.start_url, c.created_at, c.updated_at FROM clients c WHERE c.client_id = $1 FOR UPDATE
 `

@@ -113,6 +113,19 @@ func (q *Queries) InsertUser(ctx context.Context, db DBTX, arg InsertUserParams)
 	return err
 }
 
+const isClientID = `-- name: IsClientID :one
+SELECT EXISTS (SELECT 1 FROM clients c WHERE c.client_id = $1)::boolean
+`
+
+// IsClientID tells whether an application has that client_id: it is the sub of its own access tokens, so that nobody's
+// subject may be the same.
+func (q *Queries) IsClientID(ctx context.Context, db DBTX, subject string) (bool, error) {
+	row := db.QueryRow(ctx, isClientID, subject)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const lockUser = `-- name: LockUser :one
 SELECT u.id, u.subject, u.status, u.claims, u.created_at, u.updated_at FROM users u WHERE u.id = $1 FOR UPDATE
 `
