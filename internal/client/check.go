@@ -109,6 +109,7 @@ func (s Settings) Check() []string {
 	}
 	wrong = append(wrong, s.checkKeys()...)
 	wrong = append(wrong, s.checkAddresses()...)
+	wrong = append(wrong, s.Lifetimes.check()...)
 	for _, scope := range slices.Concat(s.Scopes, s.Audiences, s.Introspects) {
 		if !scopePattern.MatchString(scope) {
 			wrong = append(wrong, fmt.Sprintf("%q is not a scope or audience: visible ASCII characters without quotes and backslashes", scope))

@@ -61,6 +61,8 @@ type Settings struct {
 	// ClaimsInIDToken puts the claims of the granted scopes into the ID token too, for relying parties that read
 	// nothing else.
 	ClaimsInIDToken bool `yaml:"claims_in_id_token"`
+	// Lifetimes of the client's tokens; they shorten the realm's.
+	Lifetimes Lifetimes `yaml:"lifetimes"`
 	// StartURL is where people begin to use the application.
 	StartURL string `yaml:"start_url"`
 }

@@ -103,6 +103,10 @@ func fromRow(row db.Client) Client {
 			GrantTypes: row.GrantTypes, ResponseTypes: row.ResponseTypes, Scopes: row.Scopes, Audiences: row.Audiences, Introspects: row.Introspects,
 			PKCE: row.Pkce, Consent: row.Consent, IDTokenSignedResponseAlg: row.IDTokenSignedResponseAlg,
 			UserinfoSignedResponseAlg: row.UserinfoSignedResponseAlg, ClaimsInIDToken: row.ClaimsInIDToken, StartURL: row.StartUrl,
+			Lifetimes: Lifetimes{
+				AccessToken: duration(row.AccessTokenSeconds), IDToken: duration(row.IDTokenSeconds),
+				RefreshIdle: duration(row.RefreshIdleSeconds), RefreshAbsolute: duration(row.RefreshAbsoluteSeconds),
+			},
 		},
 	}
 }
@@ -148,7 +152,10 @@ func (s *Store) Create(ctx context.Context, tx realm.Tx, clientID, name string, 
 		Jwks: string(set.JWKS), JwksUri: set.JWKSURI, StrictAssertionAudience: set.StrictAssertionAudience, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
 		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences, Introspects: set.Introspects,
 		Pkce: set.PKCE, Consent: set.Consent, IDTokenSignedResponseAlg: set.IDTokenSignedResponseAlg,
-		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken, StartUrl: set.StartURL, Now: now,
+		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken,
+		AccessTokenSeconds: seconds(set.Lifetimes.AccessToken), IDTokenSeconds: seconds(set.Lifetimes.IDToken),
+		RefreshIdleSeconds: seconds(set.Lifetimes.RefreshIdle), RefreshAbsoluteSeconds: seconds(set.Lifetimes.RefreshAbsolute),
+		StartUrl: set.StartURL, Now: now,
 	})
 	if err != nil {
 		return Client{}, fmt.Errorf("insert client %s: %w", clientID, err)
@@ -167,7 +174,10 @@ func (s *Store) Update(ctx context.Context, tx realm.Tx, c Client, changed []str
 		Jwks: string(set.JWKS), JwksUri: set.JWKSURI, StrictAssertionAudience: set.StrictAssertionAudience, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
 		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences, Introspects: set.Introspects,
 		Pkce: set.PKCE, Consent: set.Consent, IDTokenSignedResponseAlg: set.IDTokenSignedResponseAlg,
-		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken, StartUrl: set.StartURL, Now: now,
+		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken,
+		AccessTokenSeconds: seconds(set.Lifetimes.AccessToken), IDTokenSeconds: seconds(set.Lifetimes.IDToken),
+		RefreshIdleSeconds: seconds(set.Lifetimes.RefreshIdle), RefreshAbsoluteSeconds: seconds(set.Lifetimes.RefreshAbsolute),
+		StartUrl: set.StartURL, Now: now,
 	})
 	if err != nil {
 		return fmt.Errorf("update client %s: %w", c.ClientID, err)

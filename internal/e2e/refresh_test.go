@@ -155,3 +155,22 @@ func TestTK06_RefreshEndsWithItsSession(t *testing.T) {
 		require.Equal(t, http.StatusOK, refresh(t, i, got.RefreshToken).Status)
 	})
 }
+
+func TestApplicationLifetimes(t *testing.T) {
+	t.Parallel()
+	i := start(t, realmFile("one"))
+	i.apply(t, "realm: one\napplications: [{client_id: keeper, lifetimes: {access_token: 1m, id_token: 2m, refresh_idle: 10m, refresh_absolute: 1d}}]")
+	first := keeper(t, i, "openid offline_access")
+	life := func(jwt string) float64 { c := claims(t, jwt); return c["exp"].(float64) - c["iat"].(float64) }
+	require.EqualValues(t, 60, first.ExpiresIn)
+	require.InDelta(t, 60, life(first.AccessToken), 0)
+	require.InDelta(t, 120, life(first.IDToken), 0)
+	i.Clock.Advance(9 * time.Minute)
+	second := refresh(t, i, first.RefreshToken)
+	require.Equal(t, http.StatusOK, second.Status)
+	i.Clock.Advance(11 * time.Minute)
+	require.Equal(t, "invalid_grant", refresh(t, i, second.RefreshToken).Error)
+
+	i.apply(t, "realm: one\napplications: [{client_id: keeper, lifetimes: {access_token: 15m}}]")
+	require.EqualValues(t, 300, keeper(t, i, "openid").ExpiresIn, "not longer than the realm's")
+}

@@ -177,16 +177,16 @@ func (g Grant) Usable(now time.Time) bool {
 	return !g.Revoked && g.UserActive && (g.Offline || g.SessionLive) && now.Before(g.EndsAt)
 }
 
-// Exchange spends the code of g, if it is still unused: ErrLost when it is not. With refresh a refresh token of
-// generation 1 comes of it, see RefreshToken.
-func Exchange(ctx context.Context, r realm.Realm, g Grant, refresh bool, now time.Time) error {
+// Exchange spends the code of g, if it is still unused: ErrLost when it is not. With an idle time
+// above zero a refresh token of generation 1 comes of it, see RefreshToken.
+func Exchange(ctx context.Context, r realm.Realm, g Grant, idle time.Duration, now time.Time) error {
 	e, err := event.Prepare(ctx, r, Exchanged{Subject: subject(g), Scopes: g.Scopes}, now)
 	if err != nil {
 		return err
 	}
 	p := db.ExchangeParams{ID: g.ID, Now: &now, Event: e, IdleAt: g.IdleAt}
-	if refresh {
-		p.Generation, p.IdleAt = 1, idleAt(r, g, now)
+	if idle > 0 {
+		p.Generation, p.IdleAt = 1, g.idleUntil(now.Add(idle))
 		if p.UsedFrom, err = usedFrom(ctx, r, g); err != nil {
 			return err
 		}

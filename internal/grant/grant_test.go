@@ -87,7 +87,7 @@ func (b *bundle) read(t *testing.T, code grant.Code) grant.Grant {
 
 func (b *bundle) exchange(t *testing.T, g grant.Grant) error {
 	t.Helper()
-	return grant.Exchange(t.Context(), b.realm, g, false, b.Clock.Now())
+	return grant.Exchange(t.Context(), b.realm, g, 0, b.Clock.Now())
 }
 
 func (b *bundle) events(t *testing.T) []string {
@@ -157,7 +157,7 @@ func TestByCode(t *testing.T) {
 		other := b.Realm(t, "other")
 		_, err := b.byCode(t, other, code)
 		require.ErrorIs(t, err, realm.ErrUnknown)
-		require.ErrorIs(t, grant.Exchange(t.Context(), other, g, false, b.Clock.Now()), grant.ErrLost)
+		require.ErrorIs(t, grant.Exchange(t.Context(), other, g, 0, b.Clock.Now()), grant.ErrLost)
 	})
 	t.Run("does not find the code in the table", func(t *testing.T) {
 		var row string
@@ -187,7 +187,7 @@ func TestExchange(t *testing.T) {
 		var won, lost atomic.Int32
 		for range 20 {
 			group.Go(func() error {
-				err := grant.Exchange(t.Context(), b.realm, g, false, b.Clock.Now())
+				err := grant.Exchange(t.Context(), b.realm, g, 0, b.Clock.Now())
 				switch {
 				case err == nil:
 					won.Add(1)
@@ -326,7 +326,7 @@ func TestOP09_AnExchangeIsWholeOrNotAtAll(t *testing.T) {
 	}()
 	<-locked
 	exchanged := make(chan error, 1)
-	go func() { exchanged <- grant.Exchange(t.Context(), b.realm, g, false, b.Clock.Now()) }()
+	go func() { exchanged <- grant.Exchange(t.Context(), b.realm, g, 0, b.Clock.Now()) }()
 	require.Eventually(t, func() bool {
 		var killed int
 		err := admin.QueryRow(t.Context(), `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&killed)

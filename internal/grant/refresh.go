@@ -115,16 +115,16 @@ func (g Grant) Standing(t RefreshToken, now time.Time) Standing {
 	return Stale
 }
 
-// Rotate makes the generation after t the live one: ErrLost when t no longer is. A use from another address or
+// Rotate makes the generation after t the live one, for the idle time: ErrLost when t no longer is. A use from another address or
 // program than the last is recorded.
-func Rotate(ctx context.Context, r realm.Realm, g Grant, t RefreshToken, now time.Time) error {
+func Rotate(ctx context.Context, r realm.Realm, g Grant, t RefreshToken, idle time.Duration, now time.Time) error {
 	from, err := usedFrom(ctx, r, g)
 	if err != nil {
 		return err
 	}
-	idle := idleAt(r, g, now)
+	idleAt := g.idleUntil(now.Add(idle))
 	if bytes.Equal(from, g.usedFrom) {
-		n, err := db.New().Rotate(ctx, r.Write(), db.RotateParams{ID: g.ID, Seen: t.Generation, Now: &now, IdleAt: idle})
+		n, err := db.New().Rotate(ctx, r.Write(), db.RotateParams{ID: g.ID, Seen: t.Generation, Now: &now, IdleAt: idleAt})
 		if err == nil && n == 0 {
 			return ErrLost
 		}
@@ -135,17 +135,17 @@ func Rotate(ctx context.Context, r realm.Realm, g Grant, t RefreshToken, now tim
 		return err
 	}
 	_, err = db.New().RotateElsewhere(ctx, r.Write(), db.RotateElsewhereParams{
-		ID: g.ID, Seen: t.Generation, Now: &now, IdleAt: idle, UsedFrom: from, Event: e,
+		ID: g.ID, Seen: t.Generation, Now: &now, IdleAt: idleAt, UsedFrom: from, Event: e,
 	})
 	return lost(err, "rotate a refresh token")
 }
 
-func idleAt(r realm.Realm, g Grant, now time.Time) time.Time {
-	idle := now.Add(time.Duration(r.Settings.Lifetimes.RefreshIdle))
-	if g.EndsAt.Before(idle) {
+// idleUntil is when the refresh token ends unless it is used before: never after its authorization.
+func (g Grant) idleUntil(t time.Time) time.Time {
+	if g.EndsAt.Before(t) {
 		return g.EndsAt
 	}
-	return idle
+	return t
 }
 
 // usedFrom is where a request comes from, so that the next one can be compared without keeping the address.

@@ -65,7 +65,7 @@ func TestRotate(t *testing.T) {
 	b := setup(t)
 	code := b.issue(t)
 	const here, elsewhere = "192.0.2.1", "198.51.100.9"
-	require.NoError(t, grant.Exchange(from(t, here), b.realm, b.read(t, code), true, b.Clock.Now()))
+	require.NoError(t, grant.Exchange(from(t, here), b.realm, b.read(t, code), 14*24*time.Hour, b.Clock.Now()))
 	first := grant.RefreshToken{Grant: code.Grant, Generation: 1}
 	g := b.read(t, code)
 	require.Equal(t, grant.Current, g.Standing(first, b.Clock.Now()))
@@ -75,7 +75,7 @@ func TestRotate(t *testing.T) {
 		var won, lost atomic.Int32
 		for range 20 {
 			group.Go(func() error {
-				err := grant.Rotate(from(t, here), b.realm, g, first, b.Clock.Now())
+				err := grant.Rotate(from(t, here), b.realm, g, first, 14*24*time.Hour, b.Clock.Now())
 				switch {
 				case err == nil:
 					won.Add(1)
@@ -97,7 +97,7 @@ func TestRotate(t *testing.T) {
 		require.Equal(t, grant.Repeated, g.Standing(first, now.Add(grant.Grace-time.Millisecond)))
 		require.Equal(t, grant.Stale, g.Standing(first, now.Add(grant.Grace)))
 		second := grant.RefreshToken{Grant: code.Grant, Generation: 2}
-		require.NoError(t, grant.Rotate(from(t, here), b.realm, g, second, now))
+		require.NoError(t, grant.Rotate(from(t, here), b.realm, g, second, 14*24*time.Hour, now))
 		g = b.read(t, code)
 		require.Equal(t, grant.Stale, g.Standing(first, now))
 		require.Equal(t, grant.Repeated, g.Standing(second, now))
@@ -107,15 +107,15 @@ func TestRotate(t *testing.T) {
 		require.Equal(t, []string{"grant.exchanged"}, b.events(t))
 		g := b.read(t, code)
 		current := grant.RefreshToken{Grant: code.Grant, Generation: g.Generation}
-		require.NoError(t, grant.Rotate(from(t, elsewhere), b.realm, g, current, b.Clock.Now()))
+		require.NoError(t, grant.Rotate(from(t, elsewhere), b.realm, g, current, 14*24*time.Hour, b.Clock.Now()))
 		require.Equal(t, []string{"grant.exchanged", "grant.refreshed_elsewhere"}, b.events(t))
-		require.ErrorIs(t, grant.Rotate(from(t, elsewhere), b.realm, b.read(t, code), current, b.Clock.Now()), grant.ErrLost)
+		require.ErrorIs(t, grant.Rotate(from(t, elsewhere), b.realm, b.read(t, code), current, 14*24*time.Hour, b.Clock.Now()), grant.ErrLost)
 	})
 	t.Run("of a revoked authorization is refused", func(t *testing.T) {
 		g := b.read(t, code)
 		current := grant.RefreshToken{Grant: code.Grant, Generation: g.Generation}
 		require.NoError(t, grant.Revoke(t.Context(), b.realm, g, "revoked", b.Clock.Now()))
-		require.ErrorIs(t, grant.Rotate(from(t, here), b.realm, g, current, b.Clock.Now()), grant.ErrLost)
+		require.ErrorIs(t, grant.Rotate(from(t, here), b.realm, g, current, 14*24*time.Hour, b.Clock.Now()), grant.ErrLost)
 		require.Equal(t, grant.Dead, b.read(t, code).Standing(current, b.Clock.Now()))
 	})
 }

@@ -244,7 +244,7 @@ func (p *Provider) complete(ctx context.Context, r realm.Realm, s *flow.State, g
 
 // decide lets fosite validate the request and make the code, and describes the authorization that it stands for.
 func (p *Provider) decide(ctx context.Context, r realm.Realm, q *authorization, s *flow.State) (grant.Grant, grant.Code, error) {
-	ctx, u := p.begin(ctx, r)
+	ctx, u := p.begin(ctx, r, q.client)
 	ar, err := p.fosite.NewAuthorizeRequest(ctx, q.forFosite())
 	if err != nil {
 		return grant.Grant{}, grant.Code{}, err
@@ -266,7 +266,7 @@ func (p *Provider) decide(ctx context.Context, r realm.Realm, q *authorization, 
 
 // describe is the authorization that a code made now stands for.
 func (p *Provider) describe(r realm.Realm, q *authorization, s *flow.State, now time.Time) grant.Grant {
-	life := r.Settings.Lifetimes
+	life := q.client.Lifetimes.Within(r.Settings.Lifetimes)
 	expires := now.Add(time.Duration(life.Code))
 	g := grant.Grant{
 		ClientID: q.client.ClientID, UserID: s.User.ID, Scopes: q.scopes, Audience: q.resources, Request: q.kept(),

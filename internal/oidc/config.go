@@ -52,22 +52,22 @@ func (*config) GetAccessTokenIssuer(ctx context.Context) string { return store.O
 
 // GetAccessTokenLifespan implements fosite.AccessTokenLifespanProvider.
 func (*config) GetAccessTokenLifespan(ctx context.Context) time.Duration {
-	return time.Duration(store.Of(ctx).Realm.Settings.Lifetimes.AccessToken)
+	return time.Duration(store.Of(ctx).Lifetimes.AccessToken)
 }
 
 // GetIDTokenLifespan implements fosite.IDTokenLifespanProvider.
 func (*config) GetIDTokenLifespan(ctx context.Context) time.Duration {
-	return time.Duration(store.Of(ctx).Realm.Settings.Lifetimes.IDToken)
+	return time.Duration(store.Of(ctx).Lifetimes.IDToken)
 }
 
 // GetRefreshTokenLifespan implements fosite.RefreshTokenLifespanProvider; the authorization's row has the real ends.
 func (*config) GetRefreshTokenLifespan(ctx context.Context) time.Duration {
-	return time.Duration(store.Of(ctx).Realm.Settings.Lifetimes.RefreshIdle)
+	return time.Duration(store.Of(ctx).Lifetimes.RefreshIdle)
 }
 
 // GetAuthorizeCodeLifespan implements fosite.AuthorizeCodeLifespanProvider.
 func (*config) GetAuthorizeCodeLifespan(ctx context.Context) time.Duration {
-	return time.Duration(store.Of(ctx).Realm.Settings.Lifetimes.Code)
+	return time.Duration(store.Of(ctx).Lifetimes.Code)
 }
 
 // GetClientAuthenticationStrategy implements fosite.ClientAuthenticationStrategyProvider: the client was

@@ -104,7 +104,7 @@ func newTokenID() (string, error) {
 
 // accessEnds is when an access token made now ends: after its lifetime, and never after its authorization.
 func accessEnds(u *store.Unit) time.Time {
-	ends := u.Now.Add(time.Duration(u.Realm.Settings.Lifetimes.AccessToken))
+	ends := u.Now.Add(time.Duration(u.Lifetimes.AccessToken))
 	if u.Grant != nil && u.Grant.EndsAt.Before(ends) {
 		return u.Grant.EndsAt
 	}

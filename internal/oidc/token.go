@@ -85,7 +85,7 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 	if refusal := checkGrant(grantType, form, cl); refusal != nil {
 		return nil, refusal
 	}
-	ctx, u := p.begin(event.By(ctx, event.Client, cl.ClientID), r)
+	ctx, u := p.begin(event.By(ctx, event.Client, cl.ClientID), r, cl)
 	if cl.ClaimsInIDToken { // one read more, for these clients only
 		u.Claims = func(ctx context.Context, g grant.Grant) (grant.Person, error) {
 			return grant.PersonOf(ctx, r, g.ID, "", u.Now)
@@ -196,9 +196,12 @@ func (p *Provider) commit(ctx context.Context, u *store.Unit, refresh bool) erro
 	if u.Grant == nil {
 		return nil
 	}
-	r, g := u.Realm, *u.Grant
+	r, g, idle := u.Realm, *u.Grant, time.Duration(0)
+	if refresh {
+		idle = time.Duration(u.Lifetimes.RefreshIdle)
+	}
 	if u.Presented.Generation == 0 {
-		err := grant.Exchange(ctx, r, g, refresh, u.Now)
+		err := grant.Exchange(ctx, r, g, idle, u.Now)
 		if errors.Is(err, grant.ErrLost) {
 			u.Reused = true
 			return refuse(codeInvalidGrant, describe(codeInvalidGrant)).because(err)
@@ -208,7 +211,7 @@ func (p *Provider) commit(ctx context.Context, u *store.Unit, refresh bool) erro
 	if u.Standing == grant.Repeated {
 		return nil
 	}
-	err := grant.Rotate(ctx, r, g, u.Presented, u.Now)
+	err := grant.Rotate(ctx, r, g, u.Presented, idle, u.Now)
 	if !errors.Is(err, grant.ErrLost) {
 		return err
 	}

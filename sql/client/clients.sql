@@ -11,11 +11,13 @@ SELECT sqlc.embed(c) FROM clients c WHERE c.client_id = @client_id FOR UPDATE;
 -- name: InsertClient :exec
 INSERT INTO clients (id, client_id, name, status, application_type, token_endpoint_auth_method, token_endpoint_auth_signing_alg,
   jwks, jwks_uri, strict_assertion_audience, redirect_uris, post_logout_redirect_uris,
-  origins, grant_types, response_types, scopes, audiences, introspects, pkce, consent, id_token_signed_response_alg, userinfo_signed_response_alg, claims_in_id_token, start_url, created_at, updated_at)
+  origins, grant_types, response_types, scopes, audiences, introspects, pkce, consent, id_token_signed_response_alg, userinfo_signed_response_alg, claims_in_id_token,
+  access_token_seconds, id_token_seconds, refresh_idle_seconds, refresh_absolute_seconds, start_url, created_at, updated_at)
 VALUES (@id, @client_id, @name, @status, @application_type, @token_endpoint_auth_method, @token_endpoint_auth_signing_alg,
   @jwks, @jwks_uri, @strict_assertion_audience, @redirect_uris, @post_logout_redirect_uris,
   @origins, @grant_types, @response_types, @scopes, @audiences, @introspects, @pkce, @consent, @id_token_signed_response_alg,
-  @userinfo_signed_response_alg, @claims_in_id_token, @start_url, @now, @now);
+  @userinfo_signed_response_alg, @claims_in_id_token,
+  @access_token_seconds, @id_token_seconds, @refresh_idle_seconds, @refresh_absolute_seconds, @start_url, @now, @now);
 
 -- name: UpdateClient :exec
 UPDATE clients c SET name = @name, status = @status, application_type = @application_type,
@@ -24,7 +26,8 @@ UPDATE clients c SET name = @name, status = @status, application_type = @applica
   post_logout_redirect_uris = @post_logout_redirect_uris, origins = @origins, grant_types = @grant_types,
   response_types = @response_types, scopes = @scopes, audiences = @audiences, introspects = @introspects, pkce = @pkce, consent = @consent,
   id_token_signed_response_alg = @id_token_signed_response_alg, userinfo_signed_response_alg = @userinfo_signed_response_alg,
-  claims_in_id_token = @claims_in_id_token, start_url = @start_url, updated_at = @now
+  claims_in_id_token = @claims_in_id_token, 
+  access_token_seconds = @access_token_seconds, id_token_seconds = @id_token_seconds, refresh_idle_seconds = @refresh_idle_seconds, refresh_absolute_seconds = @refresh_absolute_seconds, start_url = @start_url, updated_at = @now
 WHERE c.id = @id;
 
 -- name: ClientIDs :many

@@ -33,6 +33,11 @@ CREATE TABLE clients (
   userinfo_signed_response_alg text NOT NULL DEFAULT '' CHECK (userinfo_signed_response_alg IN ('', 'ES256', 'EdDSA', 'PS256', 'RS256')),
   -- the claims of the granted scopes stand in the ID token too
   claims_in_id_token boolean NOT NULL DEFAULT false,
+  -- token lifetimes below the realm's; 0 takes the realm's
+  access_token_seconds integer NOT NULL DEFAULT 0,
+  id_token_seconds integer NOT NULL DEFAULT 0,
+  refresh_idle_seconds integer NOT NULL DEFAULT 0,
+  refresh_absolute_seconds integer NOT NULL DEFAULT 0,
   start_url text NOT NULL DEFAULT '',
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,

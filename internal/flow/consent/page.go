@@ -136,14 +136,15 @@ func audiences(s *flow.State) []string {
 
 // life is how long what is allowed lasts.
 func life(r realm.Realm, s *flow.State) flow.Message {
+	lifetimes := s.Client.Lifetimes.Within(r.Settings.Lifetimes)
 	if !slices.Contains(s.Client.GrantTypes, "refresh_token") {
-		minutes := int(time.Duration(r.Settings.Lifetimes.AccessToken) / time.Minute)
+		minutes := int(time.Duration(lifetimes.AccessToken) / time.Minute)
 		return flow.Message{Key: "consent.life_once", Params: map[string]any{"n": max(minutes, 1)}}
 	}
 	if !slices.Contains(s.Request.Scopes, "offline_access") {
 		return flow.Message{Key: "consent.life_session"}
 	}
-	days := int(time.Duration(r.Settings.Lifetimes.RefreshAbsolute) / (24 * time.Hour))
+	days := int(time.Duration(lifetimes.RefreshAbsolute) / (24 * time.Hour))
 	return flow.Message{Key: "consent.life_offline", Params: map[string]any{"n": max(days, 1)}}
 }
 

@@ -27,6 +27,8 @@ import (
 type Unit struct {
 	Realm realm.Realm
 	Now   time.Time
+	// Lifetimes are the realm's as they are for the request's client.
+	Lifetimes realm.Lifetimes
 	// AccessKey and IDKey sign the request's tokens.
 	AccessKey, IDKey *keyset.Key
 	// Claims reads what the ID token says of the person beside their subject; nil when it says nothing.

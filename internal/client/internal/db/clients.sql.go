@@ -13,7 +13,7 @@ import (
 )
 
 const clientByClientID = `-- name: ClientByClientID :one
-SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.start_url, c.created_at, c.updated_at,
+SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.access_token_seconds, c.id_token_seconds, c.refresh_idle_seconds, c.refresh_absolute_seconds, c.start_url, c.created_at, c.updated_at,
   coalesce((SELECT min(s.expires_at) FROM client_secrets s WHERE s.client = c.id AND s.expires_at > $1), $2)::timestamptz AS secrets_until,
   ARRAY(SELECT s.hash FROM client_secrets s WHERE s.client = c.id AND (s.expires_at IS NULL OR s.expires_at > $1) ORDER BY s.created_at DESC)::bytea[] AS secrets
 FROM clients c WHERE c.client_id = $3
@@ -60,6 +60,10 @@ func (q *Queries) ClientByClientID(ctx context.Context, db DBTX, arg ClientByCli
 		&i.Client.IDTokenSignedResponseAlg,
 		&i.Client.UserinfoSignedResponseAlg,
 		&i.Client.ClaimsInIDToken,
+		&i.Client.AccessTokenSeconds,
+		&i.Client.IDTokenSeconds,
+		&i.Client.RefreshIdleSeconds,
+		&i.Client.RefreshAbsoluteSeconds,
 		&i.Client.StartUrl,
 		&i.Client.CreatedAt,
 		&i.Client.UpdatedAt,
@@ -114,11 +118,13 @@ func (q *Queries) DeleteSecret(ctx context.Context, db DBTX, id uuid.UUID) error
 const insertClient = `-- name: InsertClient :exec
 INSERT INTO clients (id, client_id, name, status, application_type, token_endpoint_auth_method, token_endpoint_auth_signing_alg,
   jwks, jwks_uri, strict_assertion_audience, redirect_uris, post_logout_redirect_uris,
-  origins, grant_types, response_types, scopes, audiences, introspects, pkce, consent, id_token_signed_response_alg, userinfo_signed_response_alg, claims_in_id_token, start_url, created_at, updated_at)
+  origins, grant_types, response_types, scopes, audiences, introspects, pkce, consent, id_token_signed_response_alg, userinfo_signed_response_alg, claims_in_id_token,
+  access_token_seconds, id_token_seconds, refresh_idle_seconds, refresh_absolute_seconds, start_url, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7,
   $8, $9, $10, $11, $12,
   $13, $14, $15, $16, $17, $18, $19, $20, $21,
-  $22, $23, $24, $25, $25)
+  $22, $23,
+  $24, $25, $26, $27, $28, $29, $29)
 `
 
 type InsertClientParams struct {
@@ -145,6 +151,10 @@ type InsertClientParams struct {
 	IDTokenSignedResponseAlg    string
 	UserinfoSignedResponseAlg   string
 	ClaimsInIDToken             bool
+	AccessTokenSeconds          int32
+	IDTokenSeconds              int32
+	RefreshIdleSeconds          int32
+	RefreshAbsoluteSeconds      int32
 	StartUrl                    string
 	Now                         time.Time
 }
@@ -174,6 +184,10 @@ func (q *Queries) InsertClient(ctx context.Context, db DBTX, arg InsertClientPar
 		arg.IDTokenSignedResponseAlg,
 		arg.UserinfoSignedResponseAlg,
 		arg.ClaimsInIDToken,
+		arg.AccessTokenSeconds,
+		arg.IDTokenSeconds,
+		arg.RefreshIdleSeconds,
+		arg.RefreshAbsoluteSeconds,
 		arg.StartUrl,
 		arg.Now,
 	)
@@ -217,7 +231,7 @@ func (q *Queries) IsSubject(ctx context.Context, db DBTX, clientID string) (bool
 }
 
 const lockClient = `-- name: LockClient :one
-SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.start_url, c.created_at, c.updated_at FROM clients c WHERE c.client_id = $1 FOR UPDATE
+SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.access_token_seconds, c.id_token_seconds, c.refresh_idle_seconds, c.refresh_absolute_seconds, c.start_url, c.created_at, c.updated_at FROM clients c WHERE c.client_id = $1 FOR UPDATE
 `
 
 type LockClientRow struct {
@@ -252,6 +266,10 @@ func (q *Queries) LockClient(ctx context.Context, db DBTX, clientID string) (Loc
 		&i.Client.IDTokenSignedResponseAlg,
 		&i.Client.UserinfoSignedResponseAlg,
 		&i.Client.ClaimsInIDToken,
+		&i.Client.AccessTokenSeconds,
+		&i.Client.IDTokenSeconds,
+		&i.Client.RefreshIdleSeconds,
+		&i.Client.RefreshAbsoluteSeconds,
 		&i.Client.StartUrl,
 		&i.Client.CreatedAt,
 		&i.Client.UpdatedAt,
@@ -308,8 +326,9 @@ UPDATE clients c SET name = $1, status = $2, application_type = $3,
   post_logout_redirect_uris = $10, origins = $11, grant_types = $12,
   response_types = $13, scopes = $14, audiences = $15, introspects = $16, pkce = $17, consent = $18,
   id_token_signed_response_alg = $19, userinfo_signed_response_alg = $20,
-  claims_in_id_token = $21, start_url = $22, updated_at = $23
-WHERE c.id = $24
+  claims_in_id_token = $21, 
+  access_token_seconds = $22, id_token_seconds = $23, refresh_idle_seconds = $24, refresh_absolute_seconds = $25, start_url = $26, updated_at = $27
+WHERE c.id = $28
 `
 
 type UpdateClientParams struct {
@@ -334,6 +353,10 @@ type UpdateClientParams struct {
 	IDTokenSignedResponseAlg    string
 	UserinfoSignedResponseAlg   string
 	ClaimsInIDToken             bool
+	AccessTokenSeconds          int32
+	IDTokenSeconds              int32
+	RefreshIdleSeconds          int32
+	RefreshAbsoluteSeconds      int32
 	StartUrl                    string
 	Now                         time.Time
 	ID                          uuid.UUID
@@ -362,6 +385,10 @@ func (q *Queries) UpdateClient(ctx context.Context, db DBTX, arg UpdateClientPar
 		arg.IDTokenSignedResponseAlg,
 		arg.UserinfoSignedResponseAlg,
 		arg.ClaimsInIDToken,
+		arg.AccessTokenSeconds,
+		arg.IDTokenSeconds,
+		arg.RefreshIdleSeconds,
+		arg.RefreshAbsoluteSeconds,
 		arg.StartUrl,
 		arg.Now,
 		arg.ID,

@@ -35,6 +35,10 @@ type Client struct {
 	IDTokenSignedResponseAlg    string
 	UserinfoSignedResponseAlg   string
 	ClaimsInIDToken             bool
+	AccessTokenSeconds          int32
+	IDTokenSeconds              int32
+	RefreshIdleSeconds          int32
+	RefreshAbsoluteSeconds      int32
 	StartUrl                    string
 	CreatedAt                   time.Time
 	UpdatedAt                   time.Time
