@@ -35,7 +35,7 @@ func browser(t *testing.T, scripts bool) context.Context {
 	allocator, cancel := chromedp.NewExecAllocator(t.Context(),
 		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.Headless, chromedp.NoSandbox,
 		chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true))
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-dev-shm-usage", true))
 	t.Cleanup(cancel)
 	timed, cancel := context.WithTimeout(allocator, time.Minute)
 	t.Cleanup(cancel)

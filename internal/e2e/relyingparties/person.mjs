@@ -24,6 +24,13 @@ export const field = (page, name) => {
   return value?.replace(/&(\w+|#\d+);/g, (all, name) => entities[name] ?? all);
 };
 
+// setCookies are the Set-Cookie lines of an answer. The fetch of older Node.js, Debian's 18 among them, has them only
+// joined by commas, which dates have too.
+function setCookies(headers) {
+  if (headers.getSetCookie) return headers.getSetCookie();
+  return (headers.get("set-cookie") ?? "").split(/,(?=\s*[^;,=\s]+=)/).filter(Boolean);
+}
+
 export class Person {
   #cookies = new Map();
 
@@ -53,7 +60,7 @@ export class Person {
     const headers = { Accept: "text/html", Cookie: Array.from(jar, (pair) => pair.join("=")).join("; ") };
     const body = form && new URLSearchParams(form);
     const response = await fetch(url, { method: form ? "POST" : "GET", headers, body, redirect: "manual" });
-    for (const line of response.headers.getSetCookie()) {
+    for (const line of setCookies(response.headers)) {
       const [, name, value, attributes] = line.match(/^([^=]+)=([^;]*)(.*)$/);
       if (/;\s*max-age=0/i.test(attributes) || /;\s*expires=[^;]* 1970 /i.test(attributes)) jar.delete(name);
       else jar.set(name, value);
