@@ -41,7 +41,8 @@ func TestBench(t *testing.T) {
 		for _, workers := range s.Workers {
 			for _, op := range []string{
 				"floor_http", "floor_es256", "floor_rs256", "floor_read", "floor_commit", "discovery", "jwks",
-				"authorize", "code_exchange", "refresh", "userinfo", "login",
+				"authorize", "code_exchange", "refresh", "userinfo",
+				"client_credentials_es256", "client_credentials_eddsa", "client_credentials_rs256", "introspection", "revocation", "login",
 			} {
 				want = append(want, fmt.Sprint(op, " ", workers))
 			}
@@ -64,7 +65,7 @@ func TestBench(t *testing.T) {
 	t.Run("counts the statements and commits of an operation", func(t *testing.T) {
 		for _, r := range rows {
 			switch r["op"] {
-			case "floor_commit", "code_exchange", "refresh":
+			case "floor_commit", "code_exchange", "refresh", "revocation":
 				require.GreaterOrEqual(t, r["commits"], 1.0, r["op"])
 			}
 			if r["op"] == "refresh" {
@@ -74,6 +75,8 @@ func TestBench(t *testing.T) {
 	})
 	t.Run("prints the goals", func(t *testing.T) {
 		require.Contains(t, table.String(), "authorize + code_exchange")
+		require.Contains(t, table.String(), "statements; goal 0:")
+		require.Contains(t, table.String(), "statements; goal 1:")
 	})
 }
 

@@ -105,7 +105,7 @@ func process(database, public string, stderr io.Writer) (app.Process, error) {
 	return app.Process{Config: cfg, Log: log, Stdout: stderr, Stderr: stderr, Version: "bench"}, nil
 }
 
-// open migrates the empty database and applies the realm.
+// open migrates the empty database and applies the realms.
 func open(ctx context.Context, p app.Process) (*app.System, error) {
 	if _, err := app.MigrateUp(ctx, p); err != nil {
 		return nil, err
@@ -114,24 +114,32 @@ func open(ctx context.Context, p app.Process) (*app.System, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := makeRealm(ctx, s); err != nil {
+	if err := makeRealms(ctx, s); err != nil {
 		s.Close()
-		return nil, fmt.Errorf("make the realm: %w", err)
+		return nil, fmt.Errorf("make the realms: %w", err)
 	}
 	return s, nil
 }
 
-func makeRealm(ctx context.Context, s *app.System) error {
+func makeRealms(ctx context.Context, s *app.System) error {
 	hash, err := s.Hasher.Hash(ctx, password)
 	if err != nil {
 		return err
 	}
-	file, err := realmfile.Parse([]byte(realmText(hash)), "the realm to measure", realmfile.Lookup{})
-	if err != nil {
-		return err
+	texts := []string{realmText(hash)}
+	for _, alg := range serviceAlgs() {
+		texts = append(texts, serviceRealm(alg))
 	}
-	_, err = s.Applier.Apply(ctx, file, realmfile.ApplyOptions{})
-	return err
+	for _, text := range texts {
+		file, err := realmfile.Parse([]byte(text), "the realm to measure", realmfile.Lookup{})
+		if err != nil {
+			return err
+		}
+		if _, err := s.Applier.Apply(ctx, file, realmfile.ApplyOptions{}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // emptyPath is where the empty handler is.

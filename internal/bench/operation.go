@@ -43,6 +43,11 @@ func operations() []operation {
 		{name: "code_exchange", prepare: prepareExchange, parts: floors.tokens},
 		{name: "refresh", prepare: prepareRefresh, parts: floors.tokens},
 		{name: "userinfo", prepare: prepareUserinfo, parts: func(f floors) float64 { return f.http + f.read }},
+		{name: "client_credentials_es256", prepare: clientCredentials("ES256"), parts: func(f floors) float64 { return f.http + f.es256 }},
+		{name: "client_credentials_eddsa", prepare: clientCredentials("EdDSA")},
+		{name: "client_credentials_rs256", prepare: clientCredentials("RS256")},
+		{name: "introspection", prepare: prepareIntrospection, parts: func(f floors) float64 { return f.http + f.read }},
+		{name: "revocation", prepare: prepareRevocation, parts: func(f floors) float64 { return f.http + f.commit }},
 		{name: "login", prepare: plain((*target).login)},
 	}
 }

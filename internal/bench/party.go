@@ -156,8 +156,7 @@ type tokens struct {
 }
 
 func (t *target) token(ctx context.Context, form url.Values) (got tokens, err error) {
-	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(clientID+":"+secret))
-	r, err := t.expect(ctx, http.StatusOK, http.MethodPost, t.issuer("/token"), form.Encode(), "Authorization", basic)
+	r, err := t.expect(ctx, http.StatusOK, http.MethodPost, t.issuer("/token"), form.Encode(), "Authorization", basic(clientID))
 	if err != nil {
 		return got, err
 	}
