@@ -11,7 +11,7 @@ import (
 )
 
 // policies are the headers of each kind of route. A route that is of no kind here fails the test.
-var policies = map[string]map[string]string{ //nolint:gochecknoglobals // a table
+var policies = map[string]map[string]string{
 	"page": {
 		"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY",
 		"X-Robots-Tag": "noindex", "Access-Control-Allow-Origin": "", "Cross-Origin-Opener-Policy": "",
