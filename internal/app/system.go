@@ -247,7 +247,7 @@ func (s *System) Work(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.seen.Run(ctx, s.log) })
 	wg.Go(func() { s.changes.Run(ctx) })
-	wg.Go(func() { worker.Housekeeping{Realms: s.Realms, Now: s.now, Log: s.log}.Run(ctx) })
+	wg.Go(func() { worker.Housekeeping{Realms: s.Realms, Keys: s.Keys, Now: s.now, Log: s.log}.Run(ctx) })
 	if s.redis != nil {
 		wg.Go(func() { s.redis.Run(ctx) })
 	}

@@ -16,7 +16,8 @@ import (
 	jose "github.com/go-jose/go-jose/v4"
 )
 
-// The states of a key. Next is published but not used yet, active signs, retired only verifies.
+// The states of a key. Next is published but not used yet, active signs, retired only verifies. A revoked key is never
+// read.
 const (
 	Next    = "next"
 	Active  = "active"
@@ -32,21 +33,21 @@ const maxToken = 16 << 10
 
 // Key is one signing key of a realm.
 type Key struct {
-	KID       string
-	Alg       string
-	State     string
-	CreatedAt time.Time
-	signer    signer
+	KID    string
+	Alg    string
+	State  string
+	since  time.Time // when it came into its state
+	signer signer
 	// heads are ready-made JOSE headers by typ, base64url with the dot.
 	accessHead, jwtHead string
 }
 
-func newKey(kid, alg, state string, created time.Time, private crypto.Signer) (*Key, error) {
+func newKey(kid, alg, state string, since time.Time, private crypto.Signer) (*Key, error) {
 	signer, err := newSigner(alg, private)
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", kid, err)
 	}
-	k := &Key{KID: kid, Alg: alg, State: state, CreatedAt: created, signer: signer}
+	k := &Key{KID: kid, Alg: alg, State: state, since: since, signer: signer}
 	k.accessHead, k.jwtHead = k.head("at+jwt"), k.head("JWT")
 	return k, nil
 }
@@ -85,9 +86,12 @@ type Ring struct {
 	etag   string
 }
 
-func newRing(keys []*Key) (*Ring, error) {
+func newRing(keys []*Key, now time.Time) (*Ring, error) {
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, k := range keys {
+		if k.State == Retired && !now.Before(k.since.Add(After)) {
+			continue // all that it signed has expired
+		}
 		set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.signer.public(), KeyID: k.KID, Algorithm: k.Alg, Use: "sig"})
 	}
 	public, err := json.Marshal(set)
@@ -113,7 +117,7 @@ func (r *Ring) JWKS() (body []byte, etag string) { return r.public, r.etag }
 
 // Verify checks a compact JWS of the given typ and returns its payload. The key decides the algorithm: the header
 // must name a key of this ring and that key's algorithm, and can bring neither keys nor addresses of keys.
-// Any failure is ErrInvalid.
+// A next key counts as well: another process may know already that it signs. Any failure is ErrInvalid.
 func (r *Ring) Verify(token, typ string) ([]byte, error) {
 	// Go's base64 skips line breaks, even when it is strict: a token could be written in many ways.
 	if len(token) > maxToken || strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {
@@ -140,7 +144,7 @@ func (r *Ring) Verify(token, typ string) ([]byte, error) {
 		if k.KID != head.Kid {
 			continue
 		}
-		if k.Alg != head.Alg || k.State == Next || !k.signer.verify([]byte(token[:last]), sig) {
+		if k.Alg != head.Alg || !k.signer.verify([]byte(token[:last]), sig) {
 			return nil, ErrInvalid
 		}
 		payload, err := strict.DecodeString(payload64)

@@ -37,7 +37,7 @@ func (s *Store) CacheStats() map[string]realm.CacheStats {
 // Ring returns the realm's keys.
 func (s *Store) Ring(ctx context.Context, r realm.Realm) (*Ring, error) {
 	return s.cache.Get(ctx, r.CacheKey("keys"), func(ctx context.Context) (*Ring, error) {
-		rows, err := db.New().Keys(ctx, r)
+		rows, err := db.New().Keys(ctx, r, s.now().Add(-Hints))
 		if err != nil {
 			return nil, fmt.Errorf("read the realm's keys: %w", err)
 		}
@@ -49,20 +49,20 @@ func (s *Store) Ring(ctx context.Context, r realm.Realm) (*Ring, error) {
 			}
 			keys = append(keys, k)
 		}
-		return newRing(keys)
+		return newRing(keys, s.now())
 	})
 }
 
 // Algorithms lists those that the realm has an active key of, as r sees it.
 func (s *Store) Algorithms(ctx context.Context, r postgres.Reader) ([]string, error) {
-	rows, err := db.New().Keys(ctx, r)
+	list, err := s.List(ctx, r)
 	if err != nil {
-		return nil, fmt.Errorf("read the realm's keys: %w", err)
+		return nil, err
 	}
 	var algorithms []string
-	for _, row := range rows {
-		if row.State == Active {
-			algorithms = append(algorithms, row.Alg)
+	for _, k := range list {
+		if k.State == Active {
+			algorithms = append(algorithms, k.Alg)
 		}
 	}
 	return algorithms, nil
@@ -83,7 +83,7 @@ func (s *Store) Signer(ctx context.Context, r realm.Realm, alg string) (*Key, er
 		return nil, fmt.Errorf("make a signing key: %w", err)
 	}
 	err = r.InTx(ctx, func(tx realm.Tx) error {
-		_, err := s.add(ctx, tx, alg, private)
+		_, err := s.add(ctx, tx, alg, Active, private)
 		return err
 	})
 	s.cache.Drop(r.CacheKey("keys"))
@@ -105,7 +105,7 @@ func open(r realm.Realm, row db.KeysRow) (*Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newKey(row.Kid, row.Alg, row.State, row.CreatedAt, private)
+	return newKey(row.Kid, row.Alg, row.State, row.Since, private)
 }
 
 // Make gives the realm an active key of that algorithm, which it must not have yet, and returns its id.
@@ -114,10 +114,10 @@ func (s *Store) Make(ctx context.Context, tx realm.Tx, alg string) (string, erro
 	if err != nil {
 		return "", fmt.Errorf("make a signing key: %w", err)
 	}
-	return s.add(ctx, tx, alg, private)
+	return s.add(ctx, tx, alg, Active, private)
 }
 
-func (s *Store) add(ctx context.Context, tx realm.Tx, alg string, private crypto.Signer) (string, error) {
+func (s *Store) add(ctx context.Context, tx realm.Tx, alg, state string, private crypto.Signer) (string, error) {
 	plain, err := encodePrivate(private)
 	if err != nil {
 		return "", fmt.Errorf("encode a signing key: %w", err)
@@ -131,17 +131,18 @@ func (s *Store) add(ctx context.Context, tx realm.Tx, alg string, private crypto
 	if err != nil {
 		return "", fmt.Errorf("seal a signing key: %w", err)
 	}
-	if err := db.New().InsertKey(ctx, tx, db.InsertKeyParams{Kid: kid, Alg: alg, State: Active, PrivateKey: sealed, Now: now}); err != nil {
+	if err := db.New().InsertKey(ctx, tx, db.InsertKeyParams{Kid: kid, Alg: alg, State: state, PrivateKey: sealed, Now: now}); err != nil {
 		return "", fmt.Errorf("insert a signing key: %w", err)
 	}
 	s.cache.Drop(r.CacheKey("keys"))
-	return kid, event.Record(ctx, tx, Made{Subject: event.Subject{Object: kid}, Alg: alg}, now)
+	return kid, event.Record(ctx, tx, Made{Subject: event.Subject{Object: kid}, Alg: alg, State: state}, now)
 }
 
-// Made says that the realm got a signing key.
+// Made says that the realm got a signing key, which signs at once or next.
 type Made struct {
 	event.Subject `json:"-"`
 	Alg           string `json:"alg"`
+	State         string `json:"state"`
 }
 
 // Type implements event.Event.

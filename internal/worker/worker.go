@@ -1,6 +1,7 @@
-// Package worker is the work that nobody waits for: it deletes what has ended, in small batches, realm by realm.
+// Package worker is the work that nobody waits for: realm by realm it deletes what has ended, in small batches, and
+// takes signing keys to their next state.
 //
-// Every process may run it: batches skip rows that another one holds. Deliveries and schedules will join it.
+// Every process may run it: batches skip rows that another one holds. Deliveries will join it.
 package worker
 
 import (
@@ -13,13 +14,15 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
 	"github.com/gatehouse-id/gatehouse/internal/grant"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
 )
 
-// Housekeeping deletes rows that have ended.
+// Housekeeping deletes rows that have ended and rotates keys.
 type Housekeeping struct {
 	Realms *realm.Directory
+	Keys   *keyset.Store
 	Now    func() time.Time
 	Log    *slog.Logger
 }
@@ -46,7 +49,7 @@ type kind struct {
 	audited bool
 }
 
-// Run cleans until ctx ends.
+// Run does both every ten minutes until ctx ends.
 func (h Housekeeping) Run(ctx context.Context) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
@@ -56,13 +59,13 @@ func (h Housekeeping) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 			if err := h.Clean(ctx); err != nil && ctx.Err() == nil {
-				h.Log.WarnContext(ctx, "cleaning failed, will be tried again", "err", err)
+				h.Log.WarnContext(ctx, "housekeeping failed, will be tried again", "err", err)
 			}
 		}
 	}
 }
 
-// Clean deletes all that has ended, in every realm. A realm that fails does not keep the others from it.
+// Clean deletes all that has ended and rotates the keys whose time has come, in every realm. A realm that fails does not keep the others from it.
 func (h Housekeeping) Clean(ctx context.Context) error {
 	slugs, err := h.Realms.Slugs(ctx)
 	if err != nil {
@@ -75,6 +78,7 @@ func (h Housekeeping) Clean(ctx context.Context) error {
 			failed = append(failed, err)
 			continue
 		}
+		failed = append(failed, h.Keys.Advance(ctx, r))
 		for _, k := range kinds() {
 			failed = append(failed, h.cleanRealm(ctx, r, k))
 		}

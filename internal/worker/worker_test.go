@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gatehouse-id/gatehouse/internal/client"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
@@ -22,7 +23,7 @@ func TestHousekeeping(t *testing.T) {
 	t.Parallel()
 	b := testdb.New(t)
 	r := b.Realm(t, "one")
-	h := worker.Housekeeping{Realms: b.Directory, Now: b.Clock.Now, Log: slog.New(slog.DiscardHandler)}
+	h := worker.Housekeeping{Realms: b.Directory, Keys: keyset.NewStore(b.Clock.Now, rand.Reader), Now: b.Clock.Now, Log: slog.New(slog.DiscardHandler)}
 	require.NoError(t, r.InTx(t.Context(), func(tx realm.Tx) error {
 		ann, err := user.NewStore(b.Clock.Now, rand.Reader).Create(t.Context(), tx, user.New{Status: user.Active})
 		if err != nil {

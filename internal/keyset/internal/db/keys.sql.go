@@ -10,8 +10,26 @@ import (
 	"time"
 )
 
+const activate = `-- name: Activate :execrows
+UPDATE keys k SET state = 'active', since = $1 WHERE k.kid = $2 AND k.state = 'next'
+`
+
+type ActivateParams struct {
+	Now time.Time
+	Kid string
+}
+
+// Activate lets the next key sign.
+func (q *Queries) Activate(ctx context.Context, db DBTX, arg ActivateParams) (int64, error) {
+	result, err := db.Exec(ctx, activate, arg.Now, arg.Kid)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const insertKey = `-- name: InsertKey :exec
-INSERT INTO keys (kid, alg, state, private_key, created_at) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO keys (kid, alg, state, private_key, created_at, since) VALUES ($1, $2, $3, $4, $5, $5)
 `
 
 type InsertKeyParams struct {
@@ -22,7 +40,7 @@ type InsertKeyParams struct {
 	Now        time.Time
 }
 
-// InsertKey adds a key; an active one of the algorithm makes it fail.
+// InsertKey adds a key; a second one of an algorithm that is active, or next, makes it fail.
 func (q *Queries) InsertKey(ctx context.Context, db DBTX, arg InsertKeyParams) error {
 	_, err := db.Exec(ctx, insertKey,
 		arg.Kid,
@@ -35,7 +53,9 @@ func (q *Queries) InsertKey(ctx context.Context, db DBTX, arg InsertKeyParams) e
 }
 
 const keys = `-- name: Keys :many
-SELECT k.kid, k.alg, k.state, k.private_key, k.created_at FROM keys k WHERE k.state <> 'revoked' ORDER BY k.created_at DESC
+SELECT k.kid, k.alg, k.state, k.private_key, k.created_at, k.since FROM keys k
+WHERE k.state IN ('next', 'active') OR k.state = 'retired' AND k.since > $1
+ORDER BY k.created_at DESC, k.kid
 `
 
 type KeysRow struct {
@@ -44,11 +64,12 @@ type KeysRow struct {
 	State      string
 	PrivateKey []byte
 	CreatedAt  time.Time
+	Since      time.Time
 }
 
-// Keys reads the realm's key ring, the newest key first.
-func (q *Queries) Keys(ctx context.Context, db DBTX) ([]KeysRow, error) {
-	rows, err := db.Query(ctx, keys)
+// Keys reads the realm's key ring, the newest key first. Revoked keys are not of it, nor those retired long ago.
+func (q *Queries) Keys(ctx context.Context, db DBTX, retiredAfter time.Time) ([]KeysRow, error) {
+	rows, err := db.Query(ctx, keys, retiredAfter)
 	if err != nil {
 		return nil, err
 	}
@@ -62,6 +83,83 @@ func (q *Queries) Keys(ctx context.Context, db DBTX) ([]KeysRow, error) {
 			&i.State,
 			&i.PrivateKey,
 			&i.CreatedAt,
+			&i.Since,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const retire = `-- name: Retire :one
+UPDATE keys k SET state = 'retired', since = $1
+WHERE k.alg = $2 AND k.state = 'active' AND EXISTS (SELECT FROM keys n WHERE n.kid = $3 AND n.alg = k.alg AND n.state = 'next')
+RETURNING k.kid
+`
+
+type RetireParams struct {
+	Now       time.Time
+	Alg       string
+	Successor string
+}
+
+// Retire ends the signing of an algorithm's active key and returns its id, if that successor is still waiting.
+func (q *Queries) Retire(ctx context.Context, db DBTX, arg RetireParams) (string, error) {
+	row := db.QueryRow(ctx, retire, arg.Now, arg.Alg, arg.Successor)
+	var kid string
+	err := row.Scan(&kid)
+	return kid, err
+}
+
+const revoke = `-- name: Revoke :one
+UPDATE keys k SET state = 'revoked', since = $1 WHERE k.kid = $2 AND k.state <> 'revoked' RETURNING k.alg
+`
+
+type RevokeParams struct {
+	Now time.Time
+	Kid string
+}
+
+// Revoke ends a key for good and returns its algorithm.
+func (q *Queries) Revoke(ctx context.Context, db DBTX, arg RevokeParams) (string, error) {
+	row := db.QueryRow(ctx, revoke, arg.Now, arg.Kid)
+	var alg string
+	err := row.Scan(&alg)
+	return alg, err
+}
+
+const states = `-- name: States :many
+SELECT k.kid, k.alg, k.state, k.created_at, k.since FROM keys k ORDER BY k.created_at DESC, k.kid
+`
+
+type StatesRow struct {
+	Kid       string
+	Alg       string
+	State     string
+	CreatedAt time.Time
+	Since     time.Time
+}
+
+// States lists all keys that the realm has or had, the newest first.
+func (q *Queries) States(ctx context.Context, db DBTX) ([]StatesRow, error) {
+	rows, err := db.Query(ctx, states)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StatesRow
+	for rows.Next() {
+		var i StatesRow
+		if err := rows.Scan(
+			&i.Kid,
+			&i.Alg,
+			&i.State,
+			&i.CreatedAt,
+			&i.Since,
 		); err != nil {
 			return nil, err
 		}

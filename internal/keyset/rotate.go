@@ -1,0 +1,214 @@
+package keyset
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/gatehouse-id/gatehouse/internal/event"
+	"github.com/gatehouse-id/gatehouse/internal/keyset/internal/db"
+	"github.com/gatehouse-id/gatehouse/internal/postgres"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+)
+
+// How long a key stays in a state. A key signs for Period. Its successor is published for Ahead before it signs, so
+// that every relying party has read it: they may keep the key set for minutes. A retired key stays published for After,
+// which is longer than any token lives, and is accepted in id_token_hint for Hints.
+const (
+	Period = 90 * 24 * time.Hour
+	Ahead  = 24 * time.Hour
+	After  = 25 * time.Hour
+	Hints  = 400 * 24 * time.Hour
+)
+
+// ErrUnknown says that the realm has no such key, or none of such an algorithm.
+var ErrUnknown = errors.New("the realm has no such key")
+
+// Status describes a key without its secret.
+type Status struct {
+	KID, Alg, State string
+	CreatedAt       time.Time
+	// Since is when the key came into its state.
+	Since time.Time
+}
+
+// List returns all keys that the realm has or had, the newest first.
+func (s *Store) List(ctx context.Context, r postgres.Reader) ([]Status, error) {
+	rows, err := db.New().States(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("list the realm's keys: %w", err)
+	}
+	list := make([]Status, 0, len(rows))
+	for _, row := range rows {
+		list = append(list, Status{row.Kid, row.Alg, row.State, row.CreatedAt, row.Since})
+	}
+	return list, nil
+}
+
+// Prepare makes the next key of an algorithm that the realm has an active key of, unless one is waiting already, and
+// returns its id. It is published at once; Advance lets it sign after Ahead.
+func (s *Store) Prepare(ctx context.Context, r realm.Realm, alg string) (string, error) {
+	list, err := s.List(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	if k := find(list, alg, Next); k != nil {
+		return k.KID, nil
+	}
+	if find(list, alg, Active) == nil {
+		return "", ErrUnknown
+	}
+	private, err := generate(alg)
+	if err != nil {
+		return "", fmt.Errorf("make a signing key: %w", err)
+	}
+	var kid string
+	err = r.InTx(ctx, func(tx realm.Tx) (err error) {
+		kid, err = s.add(ctx, tx, alg, Next, private)
+		return err
+	})
+	s.cache.Drop(r.CacheKey("keys"))
+	if !postgres.UniqueViolation(err, "keys_next") {
+		return kid, err
+	}
+	if list, err = s.List(ctx, r); err != nil { // another process was faster
+		return "", err
+	}
+	if k := find(list, alg, Next); k != nil {
+		return k.KID, nil
+	}
+	return "", ErrUnknown
+}
+
+// Advance does what the schedule asks for now: it lets a next key sign that was published for Ahead, and prepares the
+// successor of an active key that has signed for Period less Ahead. Any number of processes may do so at once.
+func (s *Store) Advance(ctx context.Context, r realm.Realm) error {
+	list, err := s.List(ctx, r)
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, active := range list {
+		if active.State != Active {
+			continue
+		}
+		switch next := find(list, active.Alg, Next); {
+		case next != nil && !s.now().Before(next.Since.Add(Ahead)):
+			failed = append(failed, s.promote(ctx, r, *next))
+		case next == nil && !s.now().Before(active.Since.Add(Period-Ahead)):
+			_, err := s.Prepare(ctx, r, active.Alg)
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func find(list []Status, alg, state string) *Status {
+	for i, k := range list {
+		if k.Alg == alg && k.State == state {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// promote lets a next key sign and retires the one before it. It does nothing when another process did it.
+func (s *Store) promote(ctx context.Context, r realm.Realm, next Status) error {
+	err := r.InTx(ctx, func(tx realm.Tx) error {
+		retired, err := db.New().Retire(ctx, tx, db.RetireParams{Now: s.now(), Alg: next.Alg, Successor: next.KID})
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("retire a key: %w", err)
+		}
+		return s.activate(ctx, tx, next.KID, Activated{Subject: event.Subject{Object: next.KID}, Alg: next.Alg, Retired: retired})
+	})
+	s.cache.Drop(r.CacheKey("keys"))
+	return err
+}
+
+func (s *Store) activate(ctx context.Context, tx realm.Tx, kid string, e Activated) error {
+	n, err := db.New().Activate(ctx, tx, db.ActivateParams{Now: s.now(), Kid: kid})
+	if err == nil && n != 1 {
+		err = errors.New("it is not waiting any more")
+	}
+	if err != nil {
+		return fmt.Errorf("let key %s sign: %w", kid, err)
+	}
+	return event.Record(ctx, tx, e, s.now())
+}
+
+// Revoke ends a key at once, as when its private half may be known to others: it leaves the key set, and no token that
+// it signed is accepted any more. When it was the active one, the next key signs from now on, or one made for it. The
+// id of that one is returned, "" when none was needed. A key that is not there or was revoked before is ErrUnknown.
+func (s *Store) Revoke(ctx context.Context, r realm.Realm, kid string) (successor string, err error) {
+	list, err := s.List(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	var spare crypto.Signer // made outside of the transaction, because an RSA key takes a while
+	for _, k := range list {
+		if k.KID == kid && k.State == Active {
+			if spare, err = generate(k.Alg); err != nil {
+				return "", fmt.Errorf("make a signing key: %w", err)
+			}
+		}
+	}
+	err = r.InTx(ctx, func(tx realm.Tx) error {
+		alg, err := db.New().Revoke(ctx, tx, db.RevokeParams{Now: s.now(), Kid: kid})
+		if errors.Is(err, pgx.ErrNoRows) {
+			return ErrUnknown
+		}
+		if err != nil {
+			return fmt.Errorf("revoke a key: %w", err)
+		}
+		if err := event.Record(ctx, tx, Revoked{Subject: event.Subject{Object: kid}, Alg: alg}, s.now()); err != nil {
+			return err
+		}
+		successor, err = s.succeed(ctx, tx, alg, spare)
+		return err
+	})
+	s.cache.Drop(r.CacheKey("keys"))
+	return successor, err
+}
+
+// succeed gives the realm an active key of an algorithm again when a revocation left it without one.
+func (s *Store) succeed(ctx context.Context, tx realm.Tx, alg string, spare crypto.Signer) (string, error) {
+	list, err := s.List(ctx, tx)
+	if err != nil || find(list, alg, Active) != nil {
+		return "", err
+	}
+	if next := find(list, alg, Next); next != nil {
+		return next.KID, s.activate(ctx, tx, next.KID, Activated{Subject: event.Subject{Object: next.KID}, Alg: alg})
+	}
+	if spare == nil { // it became the active one in between
+		if spare, err = generate(alg); err != nil {
+			return "", fmt.Errorf("make a signing key: %w", err)
+		}
+	}
+	return s.add(ctx, tx, alg, Active, spare)
+}
+
+// Activated says that a key signs from now on, and which one does not any more.
+type Activated struct {
+	event.Subject `json:"-"`
+	Alg           string `json:"alg"`
+	Retired       string `json:"retired,omitempty"`
+}
+
+// Type implements event.Event.
+func (Activated) Type() string { return "key.activated" }
+
+// Revoked says that nothing signed by a key is accepted any more.
+type Revoked struct {
+	event.Subject `json:"-"`
+	Alg           string `json:"alg"`
+}
+
+// Type implements event.Event.
+func (Revoked) Type() string { return "key.revoked" }

@@ -1,0 +1,166 @@
+package keyset_test
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"sync"
+	"testing"
+	"time"
+
+	jose "github.com/go-jose/go-jose/v4"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+)
+
+// later takes the schedule to a moment and returns the realm's ring then.
+func (b *bundle) later(t *testing.T, by time.Duration) *keyset.Ring {
+	t.Helper()
+	b.Clock.Advance(by)
+	require.NoError(t, b.store.Advance(t.Context(), b.realm))
+	return b.load(t, b.realm)
+}
+
+func published(t *testing.T, ring *keyset.Ring) (kids []string) {
+	t.Helper()
+	var set jose.JSONWebKeySet
+	body, _ := ring.JWKS()
+	require.NoError(t, json.Unmarshal(body, &set))
+	for _, k := range set.Keys {
+		require.True(t, k.IsPublic())
+		kids = append(kids, k.KeyID)
+	}
+	return kids
+}
+
+func signing(t *testing.T, ring *keyset.Ring) string {
+	t.Helper()
+	k, err := ring.Active(keyset.ES256)
+	require.NoError(t, err)
+	return k.KID
+}
+
+func (b *bundle) events(t *testing.T, of string) int { t.Helper(); return b.eventsOf(t, b.realm, of) }
+
+func (b *bundle) eventsOf(t *testing.T, r realm.Realm, of string) (n int) {
+	t.Helper()
+	require.NoError(t, r.QueryRow(t.Context(), `SELECT count(*) FROM events WHERE type = $1`, of).Scan(&n))
+	return n
+}
+
+func TestJW05_KeysRotateOnSchedule(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	old, err := b.key.SignAccessToken([]byte(claims))
+	require.NoError(t, err)
+
+	ring := b.later(t, keyset.Period-keyset.Ahead-time.Minute)
+	require.Equal(t, []string{b.kid}, published(t, ring), "it is not time yet")
+
+	ring = b.later(t, time.Minute)
+	kids := published(t, ring)
+	require.Len(t, kids, 2, "the next key is published before its use")
+	require.Equal(t, b.kid, signing(t, ring))
+	next := kids[0]
+	require.Equal(t, 2, b.events(t, "key.made"))
+
+	ring = b.later(t, keyset.Ahead-time.Minute)
+	require.Equal(t, b.kid, signing(t, ring), "not everybody has read the next key yet")
+
+	ring = b.later(t, time.Minute)
+	require.Equal(t, next, signing(t, ring))
+	require.Equal(t, 1, b.events(t, "key.activated"))
+	require.Contains(t, published(t, ring), b.kid, "what it signed is still in use")
+	_, err = ring.Verify(old, "at+jwt")
+	require.NoError(t, err)
+
+	ring = b.later(t, keyset.After)
+	require.Equal(t, []string{next}, published(t, ring), "all that it signed has expired")
+	_, err = ring.Verify(old, "at+jwt")
+	require.NoError(t, err, "it may still hint at who is expected")
+
+	ring = b.later(t, keyset.Hints-keyset.After)
+	_, err = ring.Verify(old, "at+jwt")
+	require.ErrorIs(t, err, keyset.ErrInvalid)
+	require.Equal(t, 1, b.eventsOf(t, b.other, "key.made"), "the other realm has a schedule of its own")
+}
+
+func TestJW05_KeysRotateOnRequest(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	next, err := b.store.Prepare(t.Context(), b.realm, keyset.ES256)
+	require.NoError(t, err)
+	again, err := b.store.Prepare(t.Context(), b.realm, keyset.ES256)
+	require.NoError(t, err)
+	require.Equal(t, next, again, "one successor at a time")
+	_, err = b.store.Prepare(t.Context(), b.realm, keyset.EdDSA)
+	require.ErrorIs(t, err, keyset.ErrUnknown)
+	require.Equal(t, b.kid, signing(t, b.later(t, keyset.Ahead-time.Second)))
+	require.Equal(t, next, signing(t, b.later(t, time.Second)))
+}
+
+func TestJW05_ARevokedKeyIsDeadAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stolen, err := b.key.SignAccessToken([]byte(claims))
+	require.NoError(t, err)
+
+	successor, err := b.store.Revoke(t.Context(), b.realm, b.kid)
+	require.NoError(t, err)
+	ring := b.load(t, b.realm)
+	require.Equal(t, successor, signing(t, ring))
+	require.Equal(t, []string{successor}, published(t, ring))
+	_, err = ring.Verify(stolen, "at+jwt")
+	require.ErrorIs(t, err, keyset.ErrInvalid)
+	require.Equal(t, 1, b.events(t, "key.revoked"))
+
+	_, err = b.store.Revoke(t.Context(), b.realm, b.kid)
+	require.ErrorIs(t, err, keyset.ErrUnknown, "once is enough")
+	_, err = b.store.Revoke(t.Context(), b.other, successor)
+	require.ErrorIs(t, err, keyset.ErrUnknown, "another realm's key is none")
+
+	next, err := b.store.Prepare(t.Context(), b.realm, keyset.ES256)
+	require.NoError(t, err)
+	then, err := b.store.Revoke(t.Context(), b.realm, successor)
+	require.NoError(t, err)
+	require.Equal(t, next, then, "a key that waits already takes over")
+	require.Equal(t, next, signing(t, b.load(t, b.realm)))
+
+	waiting, err := b.store.Prepare(t.Context(), b.realm, keyset.ES256)
+	require.NoError(t, err)
+	then, err = b.store.Revoke(t.Context(), b.realm, waiting)
+	require.NoError(t, err)
+	require.Empty(t, then, "the active key signs on")
+}
+
+// Every process runs the schedule, and none stops signing meanwhile.
+func TestJW05_ProcessesRotateTogether(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, err := b.store.Prepare(t.Context(), b.realm, keyset.ES256)
+	require.NoError(t, err)
+	b.Clock.Advance(keyset.Ahead)
+	var wg sync.WaitGroup
+	for range 20 {
+		store := keyset.NewStore(b.Clock.Now, rand.Reader)
+		wg.Go(func() {
+			if err := store.Advance(t.Context(), b.realm); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			k, err := store.Signer(t.Context(), b.realm, keyset.ES256)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if _, err := k.SignAccessToken([]byte(claims)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	require.Equal(t, 1, b.events(t, "key.activated"))
+	require.Equal(t, 2, b.events(t, "key.made"))
+}
