@@ -42,7 +42,15 @@ func Migrate(ctx context.Context, url string, migrations fs.FS) ([]Migration, er
 		return applied, err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	if _, err := conn.Exec(ctx, `GRANT SELECT ON goose_db_version TO `+GlobalRole); err != nil {
+	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		// Without the lock, a grant of another process at this moment would make this one fail.
+		if _, err := tx.Exec(ctx, `LOCK TABLE goose_db_version IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `GRANT SELECT ON goose_db_version TO `+GlobalRole)
+		return err
+	})
+	if err != nil {
 		return applied, fmt.Errorf("let %s read the schema version: %w", GlobalRole, err)
 	}
 	return applied, nil
