@@ -13,8 +13,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gatehouse-id/gatehouse/internal/config"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/postgres/devpg"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/realmfile"
 )
 
@@ -89,6 +91,10 @@ func explain(err error) *failure {
 		return m.failure()
 	case errors.As(err, &file):
 		return invalidFile(file)
+	case errors.Is(err, realm.ErrUnknown):
+		return &failure{exitFailed, "there is no such realm", "", `list them with "gatehouse realm list"`, nil}
+	case errors.Is(err, keyset.ErrUnknown):
+		return &failure{exitFailed, err.Error(), "", `list its keys with "gatehouse keys list REALM"; a key is revoked once`, nil}
 	case errors.Is(err, context.Canceled):
 		return &failure{code: exitFailed, what: "interrupted"}
 	}

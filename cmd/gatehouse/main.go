@@ -36,6 +36,9 @@ func run() int {
 			Migrations: app.Migrations,
 			RealmApply: app.RealmApply,
 			RealmList:  app.RealmList,
+			KeysList:   app.KeysList,
+			KeysRotate: app.KeysRotate,
+			KeysRevoke: app.KeysRevoke,
 		},
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gatehouse-id/gatehouse/internal/app"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/realmfile"
 )
 
@@ -108,6 +111,7 @@ func TestHelp(t *testing.T) {
 		var all strings.Builder
 		for _, line := range []string{
 			"", "serve", "dev", "migrate", "migrate up", "migrate status", "realm", "realm apply", "realm list",
+			"keys", "keys list", "keys rotate", "keys revoke",
 			"config", "config check", "config show", "hash", "devdb", "devdb exec", "version", "completion",
 		} {
 			r := call{}.gatehouse(t, line+" --help")
@@ -290,6 +294,55 @@ func TestRealmList(t *testing.T) {
 	require.Contains(t, table.stdout, "acme  Acme & Co  https://login.example.test/realms/acme  disabled")
 	data := call{environ: production(), do: do}.gatehouse(t, "realm list -o json")
 	require.JSONEq(t, `[{"slug":"acme","name":"Acme & Co","issuer":"https://login.example.test/realms/acme","enabled":false}]`, data.stdout)
+}
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	since := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	do := operations{
+		KeysList: func(_ context.Context, _ app.Process, slug string) ([]keyset.Status, error) {
+			if slug != "acme" {
+				return nil, fmt.Errorf("realm: %w", realm.ErrUnknown)
+			}
+			return []keyset.Status{{KID: "k1", Alg: "ES256", State: "active", CreatedAt: since, Since: since}}, nil
+		},
+		KeysRotate: func(_ context.Context, _ app.Process, _, alg string) ([]string, error) {
+			if alg == "EdDSA" {
+				return nil, keyset.ErrUnknown
+			}
+			return []string{"k2"}, nil
+		},
+		KeysRevoke: func(_ context.Context, _ app.Process, _, kid string) (string, error) {
+			switch kid {
+			case "k1":
+				return "k2", nil
+			case "k0":
+				return "", nil
+			}
+			return "", keyset.ErrUnknown
+		},
+	}
+	for _, c := range []struct {
+		line   string
+		status int
+		says   string
+	}{
+		{"keys list acme", 0, "k1   ES256      active  2026-11-24 12:00:00 UTC"},
+		{"keys list acme -o json", 0, `"since": "2026-11-24T12:00:00Z"`},
+		{"keys list", exitUsage, "REALM"},
+		{"keys list nowhere", exitFailed, "gatehouse realm list"},
+		{"keys rotate acme", 0, "k2 is published now and signs in 24 hours."},
+		{"keys rotate acme -o json", 0, `"k2"`},
+		{"keys rotate acme --alg EdDSA", exitFailed, "gatehouse keys list"},
+		{"keys revoke acme k1", 0, "k1 is revoked; k2 signs from now on."},
+		{"keys revoke acme k1 -o json", 0, `"successor": "k2"`},
+		{"keys revoke acme k0", 0, "k0 is revoked.\n"},
+		{"keys revoke acme other", exitFailed, "gatehouse keys list"},
+	} {
+		r := call{environ: production(), do: do}.gatehouse(t, c.line)
+		require.Equal(t, c.status, r.status, "%s: %s", c.line, r.stderr)
+		require.Contains(t, r.stdout+r.stderr, c.says, c.line)
+	}
 }
 
 func TestRealmApply(t *testing.T) {

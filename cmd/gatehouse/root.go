@@ -11,6 +11,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/app"
 	"github.com/gatehouse-id/gatehouse/internal/config"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realmfile"
 	"github.com/gatehouse-id/gatehouse/internal/telemetry"
@@ -34,6 +35,9 @@ type operations struct {
 	Migrations func(context.Context, app.Process) ([]postgres.Migration, error)
 	RealmApply func(context.Context, app.Process, []string, realmfile.ApplyOptions) ([]realmfile.Report, error)
 	RealmList  func(context.Context, app.Process) ([]app.RealmSummary, error)
+	KeysList   func(ctx context.Context, p app.Process, realm string) ([]keyset.Status, error)
+	KeysRotate func(ctx context.Context, p app.Process, realm, alg string) ([]string, error)
+	KeysRevoke func(ctx context.Context, p app.Process, realm, kid string) (string, error)
 }
 
 const rootHelp = `Gatehouse is an OpenID Connect identity provider in one program.
@@ -76,7 +80,7 @@ type cli struct {
 // newRoot builds the command tree on an environment.
 func newRoot(env environment) *cobra.Command {
 	c := &cli{environment: env}
-	root := group("gatehouse", "Sign people in to applications", c.serve(), c.dev(), c.migrate(), c.realm(), c.config(),
+	root := group("gatehouse", "Sign people in to applications", c.serve(), c.dev(), c.migrate(), c.realm(), c.keys(), c.config(),
 		c.hash(), c.devdb(), c.version(), c.completion())
 	root.Long = rootHelp
 	root.SilenceErrors, root.SilenceUsage = true, true

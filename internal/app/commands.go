@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 
 	"github.com/gatehouse-id/gatehouse/internal/event"
+	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/realmfile"
 )
 
@@ -121,4 +123,61 @@ func RealmList(ctx context.Context, p Process) ([]RealmSummary, error) {
 		list = append(list, RealmSummary{r.Slug, r.Name, r.Issuer, r.Enabled})
 	}
 	return list, nil
+}
+
+// KeysList lists the signing keys that a realm has or had.
+func KeysList(ctx context.Context, p Process, slug string) (list []keyset.Status, err error) {
+	err = withRealm(ctx, p, slug, func(ctx context.Context, s *System, r realm.Realm) error {
+		list, err = s.Keys.List(ctx, r)
+		return err
+	})
+	return list, err
+}
+
+// KeysRotate publishes the next key of an algorithm, or of every algorithm that the realm signs by when alg is empty,
+// and returns their ids. They sign after keyset.Ahead, when a server runs.
+func KeysRotate(ctx context.Context, p Process, slug, alg string) (kids []string, err error) {
+	err = withRealm(ctx, p, slug, func(ctx context.Context, s *System, r realm.Realm) error {
+		algorithms := []string{alg}
+		if alg == "" {
+			if algorithms, err = s.Keys.Algorithms(ctx, r); err != nil {
+				return err
+			}
+		}
+		if len(algorithms) == 0 {
+			return keyset.ErrUnknown
+		}
+		for _, a := range algorithms {
+			kid, err := s.Keys.Prepare(ctx, r, a)
+			if err != nil {
+				return err
+			}
+			kids = append(kids, kid)
+		}
+		return nil
+	})
+	return kids, err
+}
+
+// KeysRevoke ends a key at once and returns the id of the one that signs in its place, "" when it did not sign.
+func KeysRevoke(ctx context.Context, p Process, slug, kid string) (successor string, err error) {
+	err = withRealm(ctx, p, slug, func(ctx context.Context, s *System, r realm.Realm) error {
+		successor, err = s.Keys.Revoke(ctx, r, kid)
+		return err
+	})
+	return successor, err
+}
+
+// withRealm does something in a realm for the person at the command line.
+func withRealm(ctx context.Context, p Process, slug string, do func(context.Context, *System, realm.Realm) error) error {
+	s, err := Open(ctx, p, Options{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	r, err := s.Realms.BySlug(ctx, slug)
+	if err != nil {
+		return err
+	}
+	return do(asOperator(ctx), s, r)
 }

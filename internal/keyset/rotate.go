@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/keyset/internal/db"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
@@ -120,7 +118,7 @@ func find(list []Status, alg, state string) *Status {
 func (s *Store) promote(ctx context.Context, r realm.Realm, next Status) error {
 	err := r.InTx(ctx, func(tx realm.Tx) error {
 		retired, err := db.New().Retire(ctx, tx, db.RetireParams{Now: s.now(), Alg: next.Alg, Successor: next.KID})
-		if errors.Is(err, pgx.ErrNoRows) {
+		if postgres.NoRows(err) {
 			return nil
 		}
 		if err != nil {
@@ -161,7 +159,7 @@ func (s *Store) Revoke(ctx context.Context, r realm.Realm, kid string) (successo
 	}
 	err = r.InTx(ctx, func(tx realm.Tx) error {
 		alg, err := db.New().Revoke(ctx, tx, db.RevokeParams{Now: s.now(), Kid: kid})
-		if errors.Is(err, pgx.ErrNoRows) {
+		if postgres.NoRows(err) {
 			return ErrUnknown
 		}
 		if err != nil {
