@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -81,17 +82,21 @@ func (k *Key) sign(head string, claims []byte) (string, error) {
 
 // Ring is a realm's keys. It is immutable and shared.
 type Ring struct {
-	keys   []*Key
+	keys   []*Key // the published ones
+	old    []*Key // those that are good for hints alone
 	public []byte
 	etag   string
 }
 
 func newRing(keys []*Key, now time.Time) (*Ring, error) {
+	r := &Ring{}
 	set := jose.JSONWebKeySet{Keys: []jose.JSONWebKey{}}
 	for _, k := range keys {
 		if k.State == Retired && !now.Before(k.since.Add(After)) {
-			continue // all that it signed has expired
+			r.old = append(r.old, k)
+			continue
 		}
+		r.keys = append(r.keys, k)
 		set.Keys = append(set.Keys, jose.JSONWebKey{Key: k.signer.public(), KeyID: k.KID, Algorithm: k.Alg, Use: "sig"})
 	}
 	public, err := json.Marshal(set)
@@ -99,7 +104,8 @@ func newRing(keys []*Key, now time.Time) (*Ring, error) {
 		return nil, fmt.Errorf("encode the key set: %w", err)
 	}
 	sum := sha256.Sum256(public)
-	return &Ring{keys: keys, public: public, etag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`}, nil
+	r.public, r.etag = public, `"`+base64.RawURLEncoding.EncodeToString(sum[:12])+`"`
+	return r, nil
 }
 
 // Active returns the key that signs with alg.
@@ -116,9 +122,17 @@ func (r *Ring) Active(alg string) (*Key, error) {
 func (r *Ring) JWKS() (body []byte, etag string) { return r.public, r.etag }
 
 // Verify checks a compact JWS of the given typ and returns its payload. The key decides the algorithm: the header
-// must name a key of this ring and that key's algorithm, and can bring neither keys nor addresses of keys.
+// must name a published key and that key's algorithm, and can bring neither keys nor addresses of keys.
 // A next key counts as well: another process may know already that it signs. Any failure is ErrInvalid.
-func (r *Ring) Verify(token, typ string) ([]byte, error) {
+func (r *Ring) Verify(token, typ string) ([]byte, error) { return verify(r.keys, token, typ) }
+
+// VerifyHint checks an ID token that may have expired long ago, as an id_token_hint may (OpenID Connect Core §3.1.2.1):
+// like Verify, but a key that retired not longer than Hints ago counts as well.
+func (r *Ring) VerifyHint(token string) ([]byte, error) {
+	return verify(slices.Concat(r.keys, r.old), token, "JWT")
+}
+
+func verify(keys []*Key, token, typ string) ([]byte, error) {
 	// Go's base64 skips line breaks, even when it is strict: a token could be written in many ways.
 	if len(token) > maxToken || strings.Count(token, ".") != 2 || strings.ContainsAny(token, "\r\n") {
 		return nil, ErrInvalid
@@ -140,7 +154,7 @@ func (r *Ring) Verify(token, typ string) ([]byte, error) {
 	if err != nil {
 		return nil, ErrInvalid
 	}
-	for _, k := range r.keys {
+	for _, k := range keys {
 		if k.KID != head.Kid {
 			continue
 		}

@@ -15,7 +15,7 @@ import (
 
 // How long a key stays in a state. A key signs for Period. Its successor is published for Ahead before it signs, so
 // that every relying party has read it: they may keep the key set for minutes. A retired key stays published for After,
-// which is longer than any token lives, and is accepted in id_token_hint for Hints.
+// which is longer than any token lives, and then verifies nothing but an id_token_hint, until Hints.
 const (
 	Period = 90 * 24 * time.Hour
 	Ahead  = 24 * time.Hour
@@ -117,6 +117,9 @@ func find(list []Status, alg, state string) *Status {
 // promote lets a next key sign and retires the one before it. It does nothing when another process did it.
 func (s *Store) promote(ctx context.Context, r realm.Realm, next Status) error {
 	err := r.InTx(ctx, func(tx realm.Tx) error {
+		if err := db.New().Lock(ctx, tx); err != nil {
+			return fmt.Errorf("lock the realm's keys: %w", err)
+		}
 		retired, err := db.New().Retire(ctx, tx, db.RetireParams{Now: s.now(), Alg: next.Alg, Successor: next.KID})
 		if postgres.NoRows(err) {
 			return nil
@@ -158,6 +161,9 @@ func (s *Store) Revoke(ctx context.Context, r realm.Realm, kid string) (successo
 		}
 	}
 	err = r.InTx(ctx, func(tx realm.Tx) error {
+		if err := db.New().Lock(ctx, tx); err != nil {
+			return fmt.Errorf("lock the realm's keys: %w", err)
+		}
 		alg, err := db.New().Revoke(ctx, tx, db.RevokeParams{Now: s.now(), Kid: kid})
 		if postgres.NoRows(err) {
 			return ErrUnknown

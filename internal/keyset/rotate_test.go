@@ -54,6 +54,8 @@ func TestJW05_KeysRotateOnSchedule(t *testing.T) {
 	b := setup(t)
 	old, err := b.key.SignAccessToken([]byte(claims))
 	require.NoError(t, err)
+	hint, err := b.key.SignIDToken([]byte(claims))
+	require.NoError(t, err)
 
 	ring := b.later(t, keyset.Period-keyset.Ahead-time.Minute)
 	require.Equal(t, []string{b.kid}, published(t, ring), "it is not time yet")
@@ -77,11 +79,19 @@ func TestJW05_KeysRotateOnSchedule(t *testing.T) {
 
 	ring = b.later(t, keyset.After)
 	require.Equal(t, []string{next}, published(t, ring), "all that it signed has expired")
-	_, err = ring.Verify(old, "at+jwt")
+	for _, typ := range []string{"at+jwt", "JWT"} {
+		for _, token := range []string{old, hint} {
+			_, err = ring.Verify(token, typ)
+			require.ErrorIs(t, err, keyset.ErrInvalid, "whoever has the key may not use it any more")
+		}
+	}
+	_, err = ring.VerifyHint(hint)
 	require.NoError(t, err, "it may still hint at who is expected")
+	_, err = ring.VerifyHint(old)
+	require.ErrorIs(t, err, keyset.ErrInvalid, "an access token is no hint")
 
 	ring = b.later(t, keyset.Hints-keyset.After)
-	_, err = ring.Verify(old, "at+jwt")
+	_, err = ring.VerifyHint(hint)
 	require.ErrorIs(t, err, keyset.ErrInvalid)
 	require.Equal(t, 1, b.eventsOf(t, b.other, "key.made"), "the other realm has a schedule of its own")
 }
@@ -163,4 +173,34 @@ func TestJW05_ProcessesRotateTogether(t *testing.T) {
 	wg.Wait()
 	require.Equal(t, 1, b.events(t, "key.activated"))
 	require.Equal(t, 2, b.events(t, "key.made"))
+}
+
+// Whoever revokes everything at once leaves the realm with a key that nobody revoked.
+func TestJW05_RevocationsAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	active := b.kid
+	for range 10 {
+		next, err := b.store.Prepare(t.Context(), b.realm, keyset.ES256)
+		require.NoError(t, err)
+		b.Clock.Advance(keyset.Ahead) // and the schedule is at work as well
+		var wg sync.WaitGroup
+		for _, kid := range []string{active, next} {
+			wg.Go(func() {
+				if _, err := b.store.Revoke(t.Context(), b.realm, kid); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Go(func() {
+			if err := b.store.Advance(t.Context(), b.realm); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		ring := b.load(t, b.realm)
+		require.NotContains(t, published(t, ring), active)
+		require.NotContains(t, published(t, ring), next)
+		active = signing(t, ring)
+	}
 }

@@ -43,7 +43,7 @@ func (p *Provider) verifyHint(ctx context.Context, r realm.Realm, hint string) (
 	if err != nil {
 		return idClaims{}, err
 	}
-	payload, err := ring.Verify(hint, "JWT")
+	payload, err := ring.VerifyHint(hint)
 	if errors.Is(err, keyset.ErrInvalid) {
 		return idClaims{}, refuse(codeInvalidRequest, "The id_token_hint is not an ID token of this issuer.")
 	}

@@ -49,23 +49,24 @@ type kind struct {
 	audited bool
 }
 
-// Run does both every ten minutes until ctx ends.
+// Run does both at once and then every ten minutes until ctx ends.
 func (h Housekeeping) Run(ctx context.Context) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for {
+	for { // at once as well: a process may never live for so long
+		if err := h.Clean(ctx); err != nil && ctx.Err() == nil {
+			h.Log.WarnContext(ctx, "housekeeping failed, will be tried again", "err", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := h.Clean(ctx); err != nil && ctx.Err() == nil {
-				h.Log.WarnContext(ctx, "housekeeping failed, will be tried again", "err", err)
-			}
 		}
 	}
 }
 
-// Clean deletes all that has ended and rotates the keys whose time has come, in every realm. A realm that fails does not keep the others from it.
+// Clean deletes all that has ended and rotates the keys whose time has come, in every realm. A realm that fails does not
+// keep the others from it.
 func (h Housekeeping) Clean(ctx context.Context) error {
 	slugs, err := h.Realms.Slugs(ctx)
 	if err != nil {

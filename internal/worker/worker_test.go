@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"context"
 	"crypto/rand"
 	"log/slog"
 	"testing"
@@ -59,6 +60,22 @@ func TestHousekeeping(t *testing.T) {
 	require.NoError(t, h.Clean(t.Context()))
 	require.Equal(t, 0, count(t, r, "sessions"))
 	require.Equal(t, 1, count(t, r, "events WHERE type = 'system.cleaned' AND data->>'table' = 'sessions'"))
+}
+
+func TestHousekeepingBeginsAtOnce(t *testing.T) {
+	t.Parallel()
+	b := testdb.New(t)
+	r := b.Realm(t, "one")
+	first, err := client.UseAssertion(t.Context(), r, "service", "old", b.Clock.Now().Add(-time.Second))
+	require.NoError(t, err)
+	require.True(t, first)
+	h := worker.Housekeeping{Realms: b.Directory, Keys: keyset.NewStore(b.Clock.Now, rand.Reader), Now: b.Clock.Now, Log: slog.New(slog.DiscardHandler)}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { h.Run(ctx); close(done) }()
+	require.Eventually(t, func() bool { return count(t, r, "used_assertions") == 0 }, time.Minute, 10*time.Millisecond)
+	stop()
+	<-done
 }
 
 func count(t testing.TB, r postgres.Reader, table string) (n int) {

@@ -25,3 +25,7 @@ UPDATE keys k SET state = 'active', since = @now WHERE k.kid = @kid AND k.state 
 -- name: Revoke :one
 -- Revoke ends a key for good and returns its algorithm.
 UPDATE keys k SET state = 'revoked', since = @now WHERE k.kid = @kid AND k.state <> 'revoked' RETURNING k.alg;
+
+-- name: Lock :exec
+-- Lock lets one transaction at a time take the realm's keys to other states.
+SELECT k.kid FROM keys k ORDER BY k.kid FOR UPDATE;

@@ -95,6 +95,16 @@ func (q *Queries) Keys(ctx context.Context, db DBTX, retiredAfter time.Time) ([]
 	return items, nil
 }
 
+const lock = `-- name: Lock :exec
+SELECT k.kid FROM keys k ORDER BY k.kid FOR UPDATE
+`
+
+// Lock lets one transaction at a time take the realm's keys to other states.
+func (q *Queries) Lock(ctx context.Context, db DBTX) error {
+	_, err := db.Exec(ctx, lock)
+	return err
+}
+
 const retire = `-- name: Retire :one
 UPDATE keys k SET state = 'retired', since = $1
 WHERE k.alg = $2 AND k.state = 'active' AND EXISTS (SELECT FROM keys n WHERE n.kid = $3 AND n.alg = k.alg AND n.state = 'next')
