@@ -46,8 +46,9 @@ func (c *cli) keysRotate() *cobra.Command {
 		Short: "Publish a realm's next keys before their time",
 		Long: fmt.Sprintf(`Publish a realm's next keys before their time.
 
-Keys rotate by themselves every %d days. This begins it now: the next key is published at once and signs after %d hours,
-when every application has read it. A key that waits already is kept. What the old key signed stays good.`, keyset.Period/(24*time.Hour), keyset.Ahead/time.Hour),
+Keys rotate by themselves, every 90 days unless the realm's lifetimes.signing_key says otherwise. This begins it now:
+the next key is published at once and signs after %d hours, when every application has read it. A key that waits already
+is kept. What the old key signed stays good.`, keyset.Ahead/time.Hour),
 		Args: exactly(1, "REALM"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := c.process(cmd, config.ModeRealm)

@@ -13,14 +13,13 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
 
-// How long a key stays in a state. A key signs for Period. Its successor is published for Ahead before it signs, so
-// that every relying party has read it: they may keep the key set for minutes. A retired key stays published for After,
+// How long a key stays in a state. One signs as long as the realm's settings say (lifetimes.signing_key). Its successor
+// is published for Ahead before it signs, so that every relying party has read it: they may keep the key set for minutes. A retired key stays published for After,
 // which is longer than any token lives, and then verifies nothing but an id_token_hint, until Hints.
 const (
-	Period = 90 * 24 * time.Hour
-	Ahead  = 24 * time.Hour
-	After  = 25 * time.Hour
-	Hints  = 400 * 24 * time.Hour
+	Ahead = 24 * time.Hour
+	After = 25 * time.Hour
+	Hints = 400 * 24 * time.Hour
 )
 
 // ErrUnknown says that the realm has no such key, or none of such an algorithm.
@@ -83,7 +82,7 @@ func (s *Store) Prepare(ctx context.Context, r realm.Realm, alg string) (string,
 }
 
 // Advance does what the schedule asks for now: it lets a next key sign that was published for Ahead, and prepares the
-// successor of an active key that has signed for Period less Ahead. Any number of processes may do so at once.
+// successor of an active key that has signed for all of its life but Ahead. Any number of processes may do so at once.
 func (s *Store) Advance(ctx context.Context, r realm.Realm) error {
 	list, err := s.List(ctx, r)
 	if err != nil {
@@ -97,7 +96,7 @@ func (s *Store) Advance(ctx context.Context, r realm.Realm) error {
 		switch next := find(list, active.Alg, Next); {
 		case next != nil && !s.now().Before(next.Since.Add(Ahead)):
 			failed = append(failed, s.promote(ctx, r, *next))
-		case next == nil && !s.now().Before(active.Since.Add(Period-Ahead)):
+		case next == nil && !s.now().Before(active.Since.Add(time.Duration(r.Settings.Lifetimes.SigningKey)-Ahead)):
 			_, err := s.Prepare(ctx, r, active.Alg)
 			failed = append(failed, err)
 		}

@@ -57,7 +57,7 @@ func TestJW05_KeysRotateOnSchedule(t *testing.T) {
 	hint, err := b.key.SignIDToken([]byte(claims))
 	require.NoError(t, err)
 
-	ring := b.later(t, keyset.Period-keyset.Ahead-time.Minute)
+	ring := b.later(t, time.Duration(b.realm.Settings.Lifetimes.SigningKey)-keyset.Ahead-time.Minute)
 	require.Equal(t, []string{b.kid}, published(t, ring), "it is not time yet")
 
 	ring = b.later(t, time.Minute)
@@ -94,6 +94,17 @@ func TestJW05_KeysRotateOnSchedule(t *testing.T) {
 	_, err = ring.VerifyHint(hint)
 	require.ErrorIs(t, err, keyset.ErrInvalid)
 	require.Equal(t, 1, b.eventsOf(t, b.other, "key.made"), "the other realm has a schedule of its own")
+}
+
+func TestJW05_ARealmSaysHowLongAKeySigns(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.realm.Settings.Lifetimes.SigningKey = realm.Duration(3 * 24 * time.Hour)
+	b.later(t, 2*24*time.Hour-time.Second)
+	require.Equal(t, 1, b.events(t, "key.made"))
+	b.later(t, time.Second)
+	require.Equal(t, 2, b.events(t, "key.made"))
+	require.NotEqual(t, b.kid, signing(t, b.later(t, keyset.Ahead)))
 }
 
 func TestJW05_KeysRotateOnRequest(t *testing.T) {

@@ -50,6 +50,8 @@ type Lifetimes struct {
 	Flow               Duration `json:"flow,omitempty" yaml:"flow,omitempty"`
 	RefreshIdle        Duration `json:"refresh_idle,omitempty" yaml:"refresh_idle,omitempty"`
 	RefreshAbsolute    Duration `json:"refresh_absolute,omitempty" yaml:"refresh_absolute,omitempty"`
+	// SigningKey is how long a key signs before its successor does.
+	SigningKey Duration `json:"signing_key,omitempty" yaml:"signing_key,omitempty"`
 }
 
 // RateLimits are requests a second, with bursts of twice as many; beyond them the answer is 429 with Retry-After.
@@ -91,6 +93,7 @@ func (l *Lifetimes) bounds() []lifetime {
 		{"flow", &l.Flow, 30 * time.Minute, time.Minute, 2 * time.Hour},
 		{"refresh_idle", &l.RefreshIdle, 14 * day, 5 * time.Minute, 365 * day},
 		{"refresh_absolute", &l.RefreshAbsolute, 90 * day, 5 * time.Minute, 2 * 365 * day},
+		{"signing_key", &l.SigningKey, 90 * day, 2 * day, 2 * 365 * day},
 	}
 }
 

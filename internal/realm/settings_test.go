@@ -20,7 +20,7 @@ func TestSettingsDefaults(t *testing.T) {
 		Code: realm.Duration(time.Minute), AccessToken: realm.Duration(5 * time.Minute), IDToken: realm.Duration(10 * time.Minute),
 		SessionIdle: realm.Duration(2 * time.Hour), SessionAbsolute: realm.Duration(12 * time.Hour),
 		PersistentIdle: realm.Duration(14 * day), PersistentAbsolute: realm.Duration(30 * day), Flow: realm.Duration(30 * time.Minute),
-		RefreshIdle: realm.Duration(14 * day), RefreshAbsolute: realm.Duration(90 * day),
+		RefreshIdle: realm.Duration(14 * day), RefreshAbsolute: realm.Duration(90 * day), SigningKey: realm.Duration(90 * day),
 	}, s.Lifetimes)
 	require.Equal(t, realm.RateLimits{Client: 20_000, Address: 20_000, Page: 5000}, s.RateLimits)
 	require.Equal(t, "en", s.Locale)
