@@ -102,7 +102,7 @@ func TestJW08_Introspection(t *testing.T) {
 		require.Equal(t, map[string]any{"active": false}, inspect(t, i, "api", otherSecret, got.AccessToken+"x"))
 	})
 	t.Run("a signed answer on request", func(t *testing.T) {
-		r := ask(t, i, "/introspect", "api", otherSecret, url.Values{"token": {got.AccessToken}}, "Accept", "application/token-introspection+jwt")
+		r := ask(t, i, "/introspect", "api", otherSecret, url.Values{"token": {got.AccessToken}}, "Accept", "application/json;q=0.1, application/token-introspection+jwt")
 		require.Equal(t, "application/token-introspection+jwt", r.Header.Get("Content-Type"))
 		c := claims(t, r.Body)
 		require.Equal(t, "api", c["aud"])

@@ -4,9 +4,9 @@
 // It has one concept, the Step: something that may still be missing (a password, a consent, accepted terms), with
 // the page that asks for it. Engine holds the ordered lists of steps; Next walks them and stops at the first pending
 // one. The first list finds out who is there: when it is done the proof becomes a session, whatever is decided
-// afterwards. The second list is what that person must still do for this request. State, what steps decide on, is read by one statement. A flow row exists only while a step is pending; it
-// is bound to the browser that started it and remembers the original request, so that a lapsed page starts again
-// by itself.
+// afterwards. The second list is what that person must still do for this request. State, what steps decide on, is
+// read by one statement. A flow row exists only while a step is pending; it is bound to the browser that started it
+// and remembers the original request, so that a lapsed page starts again by itself.
 //
 // Steps never know each other and never write HTTP: package interaction turns Page and Outcome into responses,
 // package oidc asks Next and issues when nothing is pending.

@@ -115,8 +115,8 @@ func (g Grant) Standing(t RefreshToken, now time.Time) Standing {
 	return Stale
 }
 
-// Rotate makes the generation after t the live one, for the idle time: ErrLost when t no longer is. A use from another address or
-// program than the last is recorded.
+// Rotate makes the generation after t the live one, for the idle time: ErrLost when t no longer is. A use from another
+// address or program than the last is recorded.
 func Rotate(ctx context.Context, r realm.Realm, g Grant, t RefreshToken, idle time.Duration, now time.Time) error {
 	from, err := usedFrom(ctx, r, g)
 	if err != nil {

@@ -14,8 +14,9 @@ import (
 )
 
 // How long a key stays in a state. One signs as long as the realm's settings say (lifetimes.signing_key). Its successor
-// is published for Ahead before it signs, so that every relying party has read it: they may keep the key set for minutes. A retired key stays published for After,
-// which is longer than any token lives, and then verifies nothing but an id_token_hint, until Hints.
+// is published for Ahead before it signs, so that every relying party has read it: they may keep the key set for
+// minutes. A retired key stays published for After, which is longer than any token lives, and then verifies nothing but
+// an id_token_hint, until Hints.
 const (
 	Ahead = 24 * time.Hour
 	After = 25 * time.Hour

@@ -54,7 +54,7 @@ func (p *Provider) introspect(c *echo.Context) error {
 	if err != nil {
 		return p.refuseToken(c, cl, err)
 	}
-	if !slices.Contains(strings.Split(c.Request().Header.Get(echo.HeaderAccept), ","), introspectionJWT) {
+	if web.Accepts(c.Request().Header.Get(echo.HeaderAccept), introspectionJWT) <= 0 {
 		return c.JSON(http.StatusOK, answer)
 	}
 	return p.signedIntrospection(c, r, cl, answer)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -150,20 +151,24 @@ func wantsPage(g group, accept string) bool {
 	if g == api || g == public {
 		return false
 	}
-	html, document := -1.0, -1.0
-	for entry := range strings.SplitSeq(accept, ",") {
-		media, params, _ := strings.Cut(entry, ";")
-		switch strings.ToLower(strings.TrimSpace(media)) {
-		case echo.MIMETextHTML, "application/xhtml+xml":
-			html = max(html, quality(params))
-		case echo.MIMEApplicationJSON, echo.MIMEApplicationProblemJSON:
-			document = max(document, quality(params))
-		}
-	}
+	html, document := Accepts(accept, echo.MIMETextHTML, "application/xhtml+xml"), Accepts(accept, echo.MIMEApplicationJSON, echo.MIMEApplicationProblemJSON)
 	if html < 0 && document < 0 {
 		return g == pages
 	}
 	return html >= document
+}
+
+// Accepts is the highest weight that an Accept header gives to any of the media types, from 0 (refused) to 1; -1 when it
+// names none of them. Wildcards do not count.
+func Accepts(header string, mediaTypes ...string) float64 {
+	best := -1.0
+	for entry := range strings.SplitSeq(header, ",") {
+		media, params, _ := strings.Cut(entry, ";")
+		if slices.Contains(mediaTypes, strings.ToLower(strings.TrimSpace(media))) {
+			best = max(best, quality(params))
+		}
+	}
+	return best
 }
 
 // quality is the weight of an entry of an Accept header (RFC 9110 §12.4.2).
