@@ -3,3 +3,4 @@
 import { webcrypto } from "node:crypto";
 
 globalThis.crypto ??= webcrypto;
+globalThis.CryptoKey ??= webcrypto.CryptoKey;
