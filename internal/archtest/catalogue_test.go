@@ -22,7 +22,8 @@ var globalTables = map[string]string{
 	"goose_db_version": "the migrations' own; the application may not touch it, the global role reads the version",
 }
 
-// Tables of the job queue hold ids of realms and rows, never their content; its prefix is the library's.
+// Tables of the job queue hold ids of realms and rows, never their content; its prefix is the library's. What may be done
+// with them says TestTheJobQueueIsApart.
 const jobTables = "river_"
 
 // What the global role may do outside of realms. Everything else is closed to it.
@@ -188,6 +189,29 @@ func TestPrivilegesAreWhatIsMeant(t *testing.T) {
 	}
 	require.Empty(t, c.rows(t, `SELECT c.relname::text, a.attname::text FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE`+inPublic+`AND a.attacl IS NOT NULL`),
 		"privileges on single columns")
+}
+
+// TestTheJobQueueIsApart: inside a realm work may be left for it, whoever works sees the queue and no row of anybody, and
+// nobody else does either.
+func TestTheJobQueueIsApart(t *testing.T) {
+	t.Parallel()
+	c := openCatalogue(t)
+	all := "DELETE INSERT SELECT UPDATE"
+	require.Equal(t, [][]string{
+		{"river_job", postgres.AppRole, "INSERT"}, {"river_job", postgres.JobsRole, all},
+		{"river_job_id_seq", postgres.AppRole, "USAGE"}, {"river_job_id_seq", postgres.JobsRole, "USAGE"},
+		{"river_leader", postgres.JobsRole, all}, {"river_queue", postgres.JobsRole, all},
+	}, c.rows(t, `SELECT c.relname::text, pg_get_userbyid(a.grantee)::text, string_agg(a.privilege_type, ' ' ORDER BY a.privilege_type)
+		FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'public'::regnamespace AND c.relname LIKE 'river_%' AND a.grantee <> c.relowner
+		GROUP BY 1, 2 ORDER BY 1, 2`))
+	require.Equal(t, [][]string{
+		{"jobs", "*", postgres.JobsRole, "true", "true"},
+		{"realm", "a", postgres.AppRole, "", "(((args ->> 'realm'::text))::uuid = current_realm())"},
+	}, c.rows(t, `SELECT p.polname::text, p.polcmd::text, (SELECT string_agg(pg_get_userbyid(r), ',') FROM unnest(p.polroles) r),
+		coalesce(pg_get_expr(p.polqual, p.polrelid), ''), coalesce(pg_get_expr(p.polwithcheck, p.polrelid), '')
+		FROM pg_policy p WHERE p.polrelid = 'river_job'::regclass ORDER BY 1`))
+	require.Equal(t, [][]string{{"true", "true"}},
+		c.rows(t, `SELECT relrowsecurity::text, relforcerowsecurity::text FROM pg_class WHERE oid = 'river_job'::regclass`))
 }
 
 func TestEveryIndexLeadsByRealm(t *testing.T) {

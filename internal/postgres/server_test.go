@@ -98,6 +98,10 @@ func TestOP06_StartIsRefused(t *testing.T) {
 		{"when the application role is member of another", `GRANT stranger TO gatehouse_app`, `REVOKE stranger FROM gatehouse_app`, "member"},
 		{"when the application role is member of the global one", `GRANT gatehouse_global TO gatehouse_app`, `REVOKE gatehouse_global FROM gatehouse_app`, "member"},
 		{"when the application role owns a table", `CREATE TABLE mine (id int); ALTER TABLE mine OWNER TO gatehouse_app`, `DROP TABLE mine`, "owns"},
+		{"when the role of the job queue bypasses row-level security", `ALTER ROLE gatehouse_jobs BYPASSRLS`, `ALTER ROLE gatehouse_jobs NOBYPASSRLS`, "gatehouse_jobs"},
+		{"when the role of the job queue is member of another", `GRANT gatehouse_app TO gatehouse_jobs`, `REVOKE gatehouse_app FROM gatehouse_jobs`, "gatehouse_jobs is member"},
+		{"when the global role can log in", `ALTER ROLE gatehouse_global LOGIN`, `ALTER ROLE gatehouse_global NOLOGIN`, "gatehouse_global"},
+		{"when the login role may not act as that of the job queue", `REVOKE gatehouse_jobs FROM gatehouse`, `GRANT gatehouse_jobs TO gatehouse`, "gatehouse_jobs"},
 		{"when the login role may not act as the application role", `REVOKE gatehouse_app FROM gatehouse`, `GRANT gatehouse_app TO gatehouse`, "gatehouse_app"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -132,8 +136,8 @@ func TestEnsureRoles(t *testing.T) {
 	t.Run("explains what a role needs that may not create roles", func(t *testing.T) {
 		super, err := pgx.Connect(t.Context(), s.SuperuserURL(devpg.Database))
 		require.NoError(t, err)
-		_, err = super.Exec(t.Context(), `REVOKE gatehouse_app, gatehouse_global FROM gatehouse; DROP OWNED BY gatehouse_app, gatehouse_global;
-			DROP ROLE gatehouse_app, gatehouse_global; ALTER ROLE gatehouse NOCREATEROLE`)
+		_, err = super.Exec(t.Context(), `REVOKE gatehouse_app, gatehouse_global, gatehouse_jobs FROM gatehouse; DROP OWNED BY gatehouse_app, gatehouse_global, gatehouse_jobs;
+			DROP ROLE gatehouse_app, gatehouse_global, gatehouse_jobs; ALTER ROLE gatehouse NOCREATEROLE`)
 		require.NoError(t, err)
 		require.NoError(t, super.Close(t.Context()))
 		require.ErrorContains(t, postgres.EnsureRoles(t.Context(), url, url), "CREATE ROLE gatehouse_app NOLOGIN")
