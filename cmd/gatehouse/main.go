@@ -31,6 +31,7 @@ func run() int {
 		Build:    readBuild(),
 		Do: operations{
 			Serve:      app.Serve,
+			Work:       app.Work,
 			Dev:        app.Dev,
 			MigrateUp:  app.MigrateUp,
 			Migrations: app.Migrations,

@@ -30,6 +30,7 @@ type environment struct {
 // operations are the functions of package app that the commands call.
 type operations struct {
 	Serve      func(context.Context, app.Process) error
+	Work       func(context.Context, app.Process) error
 	Dev        func(context.Context, app.Process, app.DevOptions) error
 	MigrateUp  func(context.Context, app.Process) ([]postgres.Migration, error)
 	Migrations func(context.Context, app.Process) ([]postgres.Migration, error)
@@ -80,7 +81,7 @@ type cli struct {
 // newRoot builds the command tree on an environment.
 func newRoot(env environment) *cobra.Command {
 	c := &cli{environment: env}
-	root := group("gatehouse", "Sign people in to applications", c.serve(), c.dev(), c.migrate(), c.realm(), c.keys(), c.config(),
+	root := group("gatehouse", "Sign people in to applications", c.serve(), c.worker(), c.dev(), c.migrate(), c.realm(), c.keys(), c.config(),
 		c.hash(), c.devdb(), c.version(), c.completion())
 	root.Long = rootHelp
 	root.SilenceErrors, root.SilenceUsage = true, true

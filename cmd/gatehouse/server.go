@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -15,7 +17,9 @@ func (c *cli) serve() *cobra.Command {
 		Long: `Run the server until it is told to stop.
 
 It needs a migrated database, a public URL and a secret key, and refuses to start without them. On SIGTERM or an
-interrupt it answers "not ready", lets requests under way finish, and ends.`,
+interrupt it answers "not ready", lets requests under way finish, and ends.
+
+It does the background work as well, unless GATEHOUSE_WORKER is off.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := c.process(cmd, config.ModeServe)
@@ -26,6 +30,28 @@ interrupt it answers "not ready", lets requests under way finish, and ends.`,
 		},
 	}
 	addSettingFlags(cmd)
+	return cmd
+}
+
+func (c *cli) worker() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "Run the background work apart from the server",
+		Long: `Run the background work until it is told to stop: jobs, housekeeping, the rotation of keys, and the consumers of
+events. It serves nobody, only metrics and health on the private address.
+
+It takes the settings of the server, which then runs with GATEHOUSE_WORKER=off. Any number of workers may run and
+share the work. On SIGTERM or an interrupt it begins nothing more, lets jobs under way finish, and ends.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := c.process(cmd, config.ModeWorker)
+			if err != nil {
+				return err
+			}
+			return c.Do.Work(cmd.Context(), p)
+		},
+	}
+	addSettingFlags(cmd, "addr")
 	return cmd
 }
 
@@ -57,8 +83,9 @@ It needs no configuration, and refuses to be reached from another machine.`,
 const settingAnnotation = "gatehouse_setting"
 
 // addSettingFlags offers the settings that people change from one start to the next. The others are in the environment or
-// the file, and secrets are there only: arguments can be read by everybody on the machine.
-func addSettingFlags(cmd *cobra.Command) {
+// the file, and secrets are there only: arguments can be read by everybody on the machine. but names what means nothing to
+// the command.
+func addSettingFlags(cmd *cobra.Command, but ...string) {
 	for _, f := range []struct{ flag, setting, text string }{
 		{"addr", "GATEHOUSE_ADDR", "listen on this `HOST:PORT`"},
 		{"private-addr", "GATEHOUSE_PRIVATE_ADDR", "serve metrics and health on this `HOST:PORT`"},
@@ -66,6 +93,9 @@ func addSettingFlags(cmd *cobra.Command) {
 		{"log-format", "GATEHOUSE_LOG_FORMAT", "json, text or auto as `FORMAT` of the log"},
 		{"log-level", "GATEHOUSE_LOG_LEVEL", "debug, info, warn or error as `LEVEL` of the log"},
 	} {
+		if slices.Contains(but, f.flag) {
+			continue
+		}
 		cmd.Flags().String(f.flag, "", f.text)
 		cmd.Flags().Lookup(f.flag).Annotations = map[string][]string{settingAnnotation: {f.setting}}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gatehouse-id/gatehouse/internal/limit/redis"
+	"github.com/gatehouse-id/gatehouse/internal/postgres/jobs"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
 
@@ -155,6 +156,45 @@ func (s *System) eventReadings() readings {
 			}
 		},
 	}}
+}
+
+// jobReadings say what waits in the queues, which all processes that work them see alike. While the database does not
+// answer they are absent.
+func (s *System) jobReadings() readings {
+	each := func(report func(jobs.Stats)) {
+		ctx, cancel := context.WithTimeout(context.Background(), backlogWait)
+		defer cancel()
+		stats, err := s.jobs.Stats(ctx)
+		if err != nil {
+			return
+		}
+		for _, q := range stats {
+			report(q)
+		}
+	}
+	return readings{
+		{
+			"gatehouse_jobs", "Jobs in a queue by state: available, scheduled, running, retryable, discarded (given up, for seven days).",
+			prometheus.GaugeValue,
+			[]string{"queue", "state"},
+			func(report func(float64, ...string)) {
+				each(func(q jobs.Stats) {
+					report(float64(q.Available), q.Queue, "available")
+					report(float64(q.Scheduled), q.Queue, "scheduled")
+					report(float64(q.Running), q.Queue, "running")
+					report(float64(q.Retryable), q.Queue, "retryable")
+					report(float64(q.Discarded), q.Queue, "discarded")
+				})
+			},
+		},
+		{
+			"gatehouse_job_oldest_seconds", "For how long the oldest available job of a queue could have begun.", prometheus.GaugeValue,
+			[]string{"queue"},
+			func(report func(float64, ...string)) {
+				each(func(q jobs.Stats) { report(q.Oldest.Seconds(), q.Queue) })
+			},
+		},
+	}
 }
 
 // limitReadings say whether limits are shared. Without Redis nothing is shared and nothing has fallen back.

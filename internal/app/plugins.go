@@ -8,6 +8,8 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/flow/consent"
 	"github.com/gatehouse-id/gatehouse/internal/flow/firstfactor"
 	"github.com/gatehouse-id/gatehouse/internal/flow/selectaccount"
+	"github.com/gatehouse-id/gatehouse/internal/postgres/jobs"
+	"github.com/gatehouse-id/gatehouse/internal/worker"
 )
 
 // steps are the ordered lists of what the login flow asks for: who is there, and what that person must still do. A
@@ -30,4 +32,12 @@ func (s *System) consumers() ([]event.Consumer, error) {
 		return nil, err
 	}
 	return []event.Consumer{counter}, nil
+}
+
+// backgroundWork is what the queue is for: the kinds of jobs with the queues that they wait in, and what is done periodically. A new
+// kind is a line here; worker.In brings its handler into the job's realm.
+func (s *System) backgroundWork() jobs.Options {
+	return jobs.Options{
+		Periodic: worker.Housekeeping{Realms: s.Realms, Keys: s.Keys, Now: s.now}.Periodic(),
+	}
 }

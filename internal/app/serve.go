@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/gatehouse-id/gatehouse/internal/config"
@@ -16,7 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/server"
 )
 
-// Serve runs the public and the private listener and the background work until ctx ends. The database must be
+// Serve runs the public and the private listener, and the background work unless other processes do it, until ctx ends. The database must be
 // migrated; the realm files of the configuration are applied first.
 func Serve(ctx context.Context, p Process) error {
 	tuneMemory()
@@ -40,6 +41,21 @@ func Serve(ctx context.Context, p Process) error {
 	return s.run(ctx, p, public, private)
 }
 
+// Work runs the background work alone, with the private listener, until ctx ends. The database must be migrated.
+func Work(ctx context.Context, p Process) error {
+	s, err := Open(ctx, p, Options{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	private, err := listen(ctx, "GATEHOUSE_PRIVATE_ADDR", p.Config.PrivateAddr)
+	if err != nil {
+		return err
+	}
+	p.Log.InfoContext(ctx, "working", "private_listener", private.Addr().String(), "version", p.Version)
+	return s.run(ctx, p, nil, private)
+}
+
 // tuneMemory lets the heap grow further between collections, unless the operator said otherwise (GOGC): the live heap
 // is small and short-lived, and collecting it at every doubling costs more CPU than the memory is worth.
 func tuneMemory() {
@@ -56,19 +72,23 @@ func listen(ctx context.Context, name, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// run serves until ctx ends. Background work ends after the last request, so that what requests left is written.
+// run serves until ctx ends; public is nil when there is nothing to serve but health. Background work is not begun any
+// more from then on, and what the process keeps for its requests is kept until after the last.
 func (s *System) run(ctx context.Context, p Process, public, private net.Listener) error {
-	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
-	worked := make(chan struct{})
-	go func() { s.Work(work); close(worked) }()
+	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
+	background, stopBackground := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.keep(keep) })
+	wg.Go(func() { s.background(background) })
 	ready := &atomic.Bool{}
 	err := server.Listeners{
 		Public: public, Private: private, PublicHandler: s.Handler, PrivateHandler: server.Private(s.Registry, ready, s.DB.Ping),
 		Log: p.Log, CertFile: p.Config.TLSCertFile, KeyFile: p.Config.TLSKeyFile,
 		ShutdownDelay: p.Config.ShutdownDelay, DrainFor: p.Config.DrainTimeout, Ready: ready,
 	}.Run(ctx)
-	stopWork()
-	<-worked
+	stopKeeping()
+	stopBackground()
+	wg.Wait()
 	return err
 }
 

@@ -30,6 +30,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
 	"github.com/gatehouse-id/gatehouse/internal/password"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
+	"github.com/gatehouse-id/gatehouse/internal/postgres/jobs"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/realmfile"
 	"github.com/gatehouse-id/gatehouse/internal/safehttp"
@@ -38,7 +39,6 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/telemetry"
 	"github.com/gatehouse-id/gatehouse/internal/user"
 	"github.com/gatehouse-id/gatehouse/internal/web"
-	"github.com/gatehouse-id/gatehouse/internal/worker"
 	"github.com/gatehouse-id/gatehouse/sql"
 	"github.com/gatehouse-id/gatehouse/templates"
 )
@@ -84,6 +84,7 @@ type System struct {
 	seen      *session.Seen
 	changes   *realm.Changes
 	readers   []event.Reader
+	jobs      *jobs.Runner // nil in a process that does no background work
 	now       func() time.Time
 	log       *slog.Logger
 }
@@ -105,6 +106,10 @@ func Open(ctx context.Context, p Process, o Options) (*System, error) {
 	}
 	if err := s.make(p, o); err != nil {
 		s.DB.Close()
+		return nil, err
+	}
+	if err := s.makeJobs(ctx, p); err != nil {
+		s.Close()
 		return nil, err
 	}
 	return s, nil
@@ -242,15 +247,51 @@ func (s *System) makeHandler(p Process, o Options) error {
 		s.cacheReadings(s.Realms.CacheStats, s.Clients.CacheStats, s.Keys.CacheStats, provider.CacheStats))
 }
 
-// Work runs the process's background work until ctx ends.
+// makeJobs makes the runner of jobs. Its clock is the machine's also where s has another: River goes by the database's.
+func (s *System) makeJobs(ctx context.Context, p Process) (err error) {
+	if !p.Config.Works() {
+		return nil
+	}
+	o := s.backgroundWork()
+	o.DB, o.Log, o.Now, o.StopAfter = s.DB, p.Log, time.Now, p.Config.DrainTimeout
+	if s.jobs, err = jobs.New(ctx, o); err != nil {
+		return err
+	}
+	return s.register(s.jobReadings())
+}
+
+// Work runs everything that a process does beside answering requests, until ctx ends.
 func (s *System) Work(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { s.keep(ctx) })
+	wg.Go(func() { s.background(ctx) })
+	wg.Wait()
+}
+
+// keep is what each process does for itself: it hears of changes that its caches must forget, writes when sessions were
+// last seen, and watches Redis.
+func (s *System) keep(ctx context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() { s.seen.Run(ctx, s.log) })
 	wg.Go(func() { s.changes.Run(ctx) })
-	wg.Go(func() { worker.Housekeeping{Realms: s.Realms, Keys: s.Keys, Now: s.now, Log: s.log}.Run(ctx) })
 	if s.redis != nil {
 		wg.Go(func() { s.redis.Run(ctx) })
 	}
+	wg.Wait()
+}
+
+// background is what some process must do, and any number may share: jobs, each worked by one of them, and the consumers
+// of events, each at work in one at a time, whichever holds its cursor.
+func (s *System) background(ctx context.Context) {
+	if s.jobs == nil {
+		return
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := s.jobs.Run(ctx); err != nil {
+			s.log.ErrorContext(ctx, "jobs are not worked", "err", err)
+		}
+	})
 	for _, r := range s.readers {
 		wg.Go(func() { r.Run(ctx) })
 	}
@@ -260,5 +301,8 @@ func (s *System) Work(ctx context.Context) {
 // Close closes what Open opened.
 func (s *System) Close() {
 	s.outbound.Close()
+	if s.jobs != nil {
+		s.jobs.Close()
+	}
 	s.DB.Close()
 }

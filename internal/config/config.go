@@ -87,6 +87,10 @@ type Config struct {
 	// together, with a unit: 256MiB. Requests beyond it queue, then are refused.
 	PasswordMemory Bytes `env:"GATEHOUSE_PASSWORD_MEMORY" envDefault:"256MiB"`
 
+	// Worker is on when the server does the background work too, or off when
+	// processes of "gatehouse worker" do.
+	Worker string `env:"GATEHOUSE_WORKER" envDefault:"on"`
+
 	// RealmFiles are applied at start, in this order.
 	RealmFiles []string `env:"GATEHOUSE_REALM_FILES"`
 
@@ -112,6 +116,18 @@ type Config struct {
 	EnableMFA bool `env:"ENABLE_MFA" envDefault:"true"`
 
 	settings []Setting
+}
+
+// Works tells whether the process does background work.
+func (c Config) Works() bool {
+	switch c.Mode {
+	case ModeWorker:
+		return true
+	case ModeServe, ModeDev:
+		return c.Worker == "on"
+	default:
+		return false
+	}
 }
 
 // Source says where a value came from.

@@ -207,6 +207,11 @@ func (v *validation) rest() {
 		v.refuse("GATEHOUSE_PASSWORD_MEMORY", fmt.Sprintf("%d bytes are fewer than 40MiB", c.PasswordMemory),
 			"One password hash takes about 19 MiB.", example("GATEHOUSE_PASSWORD_MEMORY"))
 	}
+	switch c.Worker {
+	case "on", "off":
+	default:
+		v.refuse("GATEHOUSE_WORKER", fmt.Sprintf("%q is unknown", c.Worker), "", "Give on or off.")
+	}
 	switch c.LogFormat {
 	case "json", "text", "auto":
 	default:

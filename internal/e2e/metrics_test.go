@@ -35,6 +35,8 @@ func goldenMetrics() map[string]string {
 		"gatehouse_event_backlog":                 "consumer",
 		"gatehouse_events_total":                  "type",
 		"gatehouse_http_request_duration_seconds": "method route status",
+		"gatehouse_job_oldest_seconds":            "queue",
+		"gatehouse_jobs":                          "queue state",
 		"gatehouse_limit_decisions_total":         "limit result",
 		"gatehouse_limit_fallback_active":         "",
 		"gatehouse_limit_fallbacks_total":         "",

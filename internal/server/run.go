@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Listeners are what a process serves.
+// Listeners are what a process serves. A process of background work has no public one.
 type Listeners struct {
 	Public, Private         net.Listener
 	PublicHandler           http.Handler
@@ -48,7 +48,9 @@ func (l Listeners) Run(ctx context.Context) error {
 		ErrorLog: slog.NewLogLogger(l.Log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 2)
-	go func() { failed <- l.servePublic(public) }()
+	if l.Public != nil {
+		go func() { failed <- l.servePublic(public) }()
+	}
 	go func() { failed <- private.Serve(l.Private) }()
 	l.Ready.Store(true)
 	var err error
@@ -65,7 +67,7 @@ func (l Listeners) Run(ctx context.Context) error {
 
 func (l Listeners) stop(public, private *http.Server) {
 	l.Ready.Store(false)
-	if l.ShutdownDelay > 0 {
+	if l.ShutdownDelay > 0 && l.Public != nil {
 		time.Sleep(l.ShutdownDelay)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), l.DrainFor)

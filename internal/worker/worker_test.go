@@ -3,7 +3,9 @@ package worker_test
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
+	"github.com/gatehouse-id/gatehouse/internal/postgres/jobs"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
 	"github.com/gatehouse-id/gatehouse/internal/testdb"
@@ -24,7 +27,7 @@ func TestHousekeeping(t *testing.T) {
 	t.Parallel()
 	b := testdb.New(t)
 	r := b.Realm(t, "one")
-	h := worker.Housekeeping{Realms: b.Directory, Keys: keyset.NewStore(b.Clock.Now, rand.Reader), Now: b.Clock.Now, Log: slog.New(slog.DiscardHandler)}
+	h := worker.Housekeeping{Realms: b.Directory, Keys: keyset.NewStore(b.Clock.Now, rand.Reader), Now: b.Clock.Now}
 	require.NoError(t, r.InTx(t.Context(), func(tx realm.Tx) error {
 		ann, err := user.NewStore(b.Clock.Now, rand.Reader).Create(t.Context(), tx, user.New{Status: user.Active})
 		if err != nil {
@@ -62,20 +65,72 @@ func TestHousekeeping(t *testing.T) {
 	require.Equal(t, 1, count(t, r, "events WHERE type = 'system.cleaned' AND data->>'table' = 'sessions'"))
 }
 
-func TestHousekeepingBeginsAtOnce(t *testing.T) {
+// working runs a runner of jobs until the test ends or it is stopped.
+func working(t *testing.T, b *testdb.Bundle, o jobs.Options) (stop func()) {
+	t.Helper()
+	o.DB, o.Log, o.Now, o.StopAfter = b.DB, slog.New(slog.DiscardHandler), time.Now, time.Second
+	runner, err := jobs.New(t.Context(), o)
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- runner.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		require.NoError(t, <-done)
+		runner.Close()
+	})
+	t.Cleanup(stop)
+	return stop
+}
+
+func TestHousekeepingInTwoProcesses(t *testing.T) {
 	t.Parallel()
 	b := testdb.New(t)
 	r := b.Realm(t, "one")
-	first, err := client.UseAssertion(t.Context(), r, "service", "old", b.Clock.Now().Add(-time.Second))
-	require.NoError(t, err)
-	require.True(t, first)
-	h := worker.Housekeeping{Realms: b.Directory, Keys: keyset.NewStore(b.Clock.Now, rand.Reader), Now: b.Clock.Now, Log: slog.New(slog.DiscardHandler)}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { h.Run(ctx); close(done) }()
-	require.Eventually(t, func() bool { return count(t, r, "used_assertions") == 0 }, time.Minute, 10*time.Millisecond)
+	h := worker.Housekeeping{Realms: b.Directory, Keys: keyset.NewStore(b.Clock.Now, rand.Reader), Now: b.Clock.Now}
+	ended := func() {
+		first, err := client.UseAssertion(t.Context(), r, "service", uuid.New().String(), b.Clock.Now().Add(-time.Second))
+		require.NoError(t, err)
+		require.True(t, first)
+	}
+	cleaned := func() bool { return count(t, r, "used_assertions") == 0 }
+
+	ended()
+	stop := working(t, b, jobs.Options{Periodic: h.Periodic()})
+	require.Eventually(t, cleaned, time.Minute, 10*time.Millisecond, "it begins at once")
+	working(t, b, jobs.Options{Periodic: h.Periodic()})
+	ended()
 	stop()
-	<-done
+	require.Eventually(t, cleaned, time.Minute, 10*time.Millisecond, "the other takes over")
+}
+
+func TestAJobIsHandledInItsRealm(t *testing.T) {
+	t.Parallel()
+	b := testdb.New(t)
+	one, two := b.Realm(t, "one"), b.Realm(t, "two")
+	handled := make(chan realm.Realm, 2)
+	handle := worker.In(b.Directory, func(ctx context.Context, r realm.Realm, w jobs.Work) error {
+		var id uuid.UUID
+		if err := r.QueryRow(ctx, `SELECT current_realm()`).Scan(&id); err != nil || id != w.Realm {
+			return fmt.Errorf("in %s: %w", id, err)
+		}
+		handled <- r
+		return nil
+	})
+	working(t, b, jobs.Options{Kinds: map[string]jobs.Kind{"work": {Handle: handle}}, Queues: map[string]int{"mail": 1}})
+	for _, r := range []realm.Realm{one, two} {
+		require.NoError(t, jobs.Insert(t.Context(), r.Write(), jobs.Job{Kind: "work", Queue: "mail", Row: uuid.New()}))
+		select {
+		case got := <-handled:
+			require.Equal(t, r.Slug, got.Slug)
+		case <-time.After(time.Minute):
+			t.Fatal("nothing was handled")
+		}
+	}
+
+	t.Run("of a realm that is no more there is nothing to do", func(t *testing.T) {
+		require.ErrorIs(t, handle(t.Context(), jobs.Work{Realm: uuid.New()}), realm.ErrUnknown)
+	})
 }
 
 func count(t testing.TB, r postgres.Reader, table string) (n int) {
