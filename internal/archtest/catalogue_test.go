@@ -198,9 +198,12 @@ func TestTheJobQueueIsApart(t *testing.T) {
 	c := openCatalogue(t)
 	all := "DELETE INSERT SELECT UPDATE"
 	require.Equal(t, [][]string{
-		{"river_job", postgres.AppRole, "INSERT"}, {"river_job", postgres.JobsRole, all},
-		{"river_job_id_seq", postgres.AppRole, "USAGE"}, {"river_job_id_seq", postgres.JobsRole, "USAGE"},
-		{"river_leader", postgres.JobsRole, all}, {"river_queue", postgres.JobsRole, all},
+		{"river_job", postgres.AppRole, "INSERT"},
+		{"river_job", postgres.JobsRole, all},
+		{"river_job_id_seq", postgres.AppRole, "USAGE"},
+		{"river_job_id_seq", postgres.JobsRole, "USAGE"},
+		{"river_leader", postgres.JobsRole, all},
+		{"river_queue", postgres.JobsRole, all},
 	}, c.rows(t, `SELECT c.relname::text, pg_get_userbyid(a.grantee)::text, string_agg(a.privilege_type, ' ' ORDER BY a.privilege_type)
 		FROM pg_class c, aclexplode(c.relacl) a WHERE c.relnamespace = 'public'::regnamespace AND c.relname LIKE 'river_%' AND a.grantee <> c.relowner
 		GROUP BY 1, 2 ORDER BY 1, 2`))

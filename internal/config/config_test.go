@@ -256,6 +256,7 @@ func TestValidate(t *testing.T) {
 		{"an_amount_has_a_known_unit", config.ModeDev, []string{"GATEHOUSE_PASSWORD_MEMORY=1lb"}, "is not an amount such as 256MiB"},
 		{"too_little_memory_is_refused", config.ModeDev, []string{"GATEHOUSE_PASSWORD_MEMORY=1MiB"}, "are fewer than 40MiB"},
 		{"the_pool_is_bounded", config.ModeDev, []string{"GATEHOUSE_DATABASE_MIN_CONNS=30"}, "is not between 0 and"},
+		{"a_worker_is_on_or_off", config.ModeDev, []string{"GATEHOUSE_WORKER=maybe"}, "Give on or off"},
 		{"a_log_format_is_known", config.ModeDev, []string{"GATEHOUSE_LOG_FORMAT=xml"}, "Give json, text or auto"},
 		{"a_log_level_is_known", config.ModeDev, []string{"GATEHOUSE_LOG_LEVEL=loud"}, "Give debug, info, warn or error"},
 		{"an_unknown_mode_is_refused", "party", nil, `mode "party" is unknown`},
@@ -282,6 +283,26 @@ func TestValidate(t *testing.T) {
 		_, err := config.Load(serving("GATEHOUSE_PUBLIC_URL=http://localhost:8080"), config.Options{Mode: config.ModeServe})
 		require.NoError(t, err)
 	})
+}
+
+// TestWorks: who does the background work.
+func TestWorks(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		mode   config.Mode
+		worker string
+		want   bool
+	}{
+		{config.ModeServe, "on", true},
+		{config.ModeServe, "off", false},
+		{config.ModeDev, "on", true},
+		{config.ModeWorker, "on", true},
+		{config.ModeWorker, "off", true}, // one file for the server and the worker
+		{config.ModeRealm, "on", false},
+		{config.ModeMigrate, "on", false},
+	} {
+		require.Equal(t, c.want, config.Config{Mode: c.mode, Worker: c.worker}.Works(), "%+v", c)
+	}
 }
 
 func TestOP01_ServeRefusesPlainHTTPToTheNetwork(t *testing.T) {

@@ -137,8 +137,8 @@ func periodicJob(p Periodic) *river.PeriodicJob {
 		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRetryable, rivertype.JobStateRunning, rivertype.JobStateScheduled,
 	}
 	opts := &river.InsertOpts{Queue: periodicQueue, UniqueOpts: river.UniqueOpts{ByState: unfinished}}
-	make := func() (river.JobArgs, *river.InsertOpts) { return args{kind: periodicPrefix + p.Name}, opts }
-	return river.NewPeriodicJob(river.PeriodicInterval(p.Every), make, &river.PeriodicJobOpts{ID: p.Name, RunOnStart: p.AtStart})
+	construct := func() (river.JobArgs, *river.InsertOpts) { return args{kind: periodicPrefix + p.Name}, opts }
+	return river.NewPeriodicJob(river.PeriodicInterval(p.Every), construct, &river.PeriodicJobOpts{ID: p.Name, RunOnStart: p.AtStart})
 }
 
 // Run works jobs until ctx ends, then lets those under way finish for StopAfter. While the database is away it waits.
@@ -148,13 +148,12 @@ func (r *Runner) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err = client.Start(ctx); err == nil {
+		switch err = client.Start(ctx); {
+		case err == nil:
 			return r.wait(ctx, client)
+		case ctx.Err() == nil:
+			r.o.Log.WarnContext(ctx, "jobs cannot be worked yet, will be tried again", "err", err)
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
-		r.o.Log.WarnContext(ctx, "jobs cannot be worked yet, will be tried again", "err", err)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
