@@ -169,6 +169,16 @@ func TestInsert(t *testing.T) {
 		require.NoError(t, jobs.Insert(t.Context(), b.acme.Write(), job))
 		require.Equal(t, map[string]int{"available": 1}, b.states(t))
 	})
+	t.Run("its commit wakes whoever works the queue", func(t *testing.T) {
+		_, err := b.queue.Exec(t.Context(), `LISTEN "public.river_insert"`)
+		require.NoError(t, err)
+		require.NoError(t, jobs.Insert(t.Context(), b.acme.Write(), jobs.Job{Kind: "other", Queue: "other", Row: job.Row}))
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		heard, err := b.queue.WaitForNotification(ctx)
+		require.NoError(t, err)
+		require.JSONEq(t, `{"queue": "other"}`, heard.Payload)
+	})
 	t.Run("it may be for later", func(t *testing.T) {
 		later := job
 		for _, at := range []time.Time{time.Now().Add(-time.Hour), time.Now().Add(time.Hour)} {
@@ -179,7 +189,7 @@ func TestInsert(t *testing.T) {
 	})
 	t.Run("it holds two ids and nothing else", func(t *testing.T) {
 		var args string
-		require.NoError(t, b.queue.QueryRow(t.Context(), `SELECT args::text FROM river_job LIMIT 1`).Scan(&args))
+		require.NoError(t, b.queue.QueryRow(t.Context(), `SELECT args::text FROM river_job WHERE queue = 'mail' LIMIT 1`).Scan(&args))
 		require.JSONEq(t, `{"realm": "`+b.acme.ID.String()+`", "row": "`+job.Row.String()+`"}`, args)
 	})
 	t.Run("reading does not insert", func(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,19 +64,27 @@ func TestFailure(t *testing.T) {
 		require.Contains(t, r.logs.String(), `"realm_id":"`+b.acme.ID.String()+`"`)
 		require.NotContains(t, r.logs.String(), row.String())
 	})
-	t.Run("waits ten seconds when nothing else is said", func(t *testing.T) {
-		t.Parallel()
-		b := setup(t)
-		r := b.handle(t, jobs.Kind{Handle: func(context.Context, jobs.Work) error { return errBroken }})
-		b.insert(t)
-		b.eventually(t, map[string]int{"retryable": 1})
-		var waits bool
-		require.NoError(t, b.queue.QueryRow(t.Context(), `SELECT scheduled_at - attempted_at BETWEEN interval '10 s' AND interval '20 s' FROM river_job`).Scan(&waits))
-		require.True(t, waits)
-		stats, err := r.Stats(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, []jobs.Stats{{Queue: "mail", Retryable: 1}}, stats)
-	})
+	for name, c := range map[string]struct {
+		err         error
+		least, most string
+	}{
+		"waits ten seconds when nothing else is said": {errBroken, "10 s", "20 s"},
+		"waits for as long as it says":                {jobs.RetryAfter(time.Hour, errBroken), "1 h", "61 min"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			r := b.handle(t, jobs.Kind{Handle: func(context.Context, jobs.Work) error { return c.err }})
+			b.insert(t)
+			b.eventually(t, map[string]int{"retryable": 1})
+			var waits bool
+			require.NoError(t, b.queue.QueryRow(t.Context(), `SELECT scheduled_at - attempted_at BETWEEN $1::text::interval AND $2::text::interval FROM river_job`, c.least, c.most).Scan(&waits))
+			require.True(t, waits)
+			stats, err := r.Stats(t.Context())
+			require.NoError(t, err)
+			require.Equal(t, []jobs.Stats{{Queue: "mail", Retryable: 1}}, stats)
+		})
+	}
 	t.Run("that no attempt would mend is given up at once", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
@@ -193,34 +200,63 @@ func TestKindsOfAnotherRelease(t *testing.T) {
 
 func TestPeriodic(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	var atOnce, most atomic.Int32
-	// start runs a runner that says when it did the periodic work.
-	start := func(every time.Duration) (*running, <-chan struct{}) {
-		done := make(chan struct{}, 1)
-		r := b.run(t, jobs.Options{Periodic: []jobs.Periodic{{Name: "tick", Every: every, AtStart: true, Run: func(context.Context) error {
-			most.Store(max(most.Load(), atOnce.Add(1)))
-			defer atOnce.Add(-1)
+	t.Run("passes to another process when one stops", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		// start runs a runner that says when it did the periodic work.
+		start := func(every time.Duration) (*running, <-chan struct{}) {
+			done := make(chan struct{}, 1)
+			r := b.run(t, jobs.Options{Periodic: []jobs.Periodic{{Name: "tick", Every: every, AtStart: true, Run: func(context.Context) error {
+				select {
+				case done <- struct{}{}:
+				default:
+				}
+				return nil
+			}}}})
+			return r, done
+		}
+		first, doneFirst := start(time.Hour)
+		next(t, doneFirst)
+		second, doneSecond := start(time.Second)
+		first.stop()
+		next(t, doneSecond)
+		next(t, doneSecond)
+		_, doneThird := start(time.Second)
+		second.stop()
+		next(t, doneThird)
+	})
+	t.Run("never happens twice at once, however long it takes", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		begun, finish := make(chan struct{}, 10), make(chan struct{})
+		tick := jobs.Periodic{Name: "tick", Every: time.Second, AtStart: true, Run: func(ctx context.Context) error {
+			begun <- struct{}{}
 			select {
-			case done <- struct{}{}:
-			default:
+			case <-finish:
+			case <-ctx.Done():
 			}
-			return nil
-		}}}})
-		return r, done
-	}
-	first, doneFirst := start(time.Hour)
-	next(t, doneFirst)
-	second, doneSecond := start(time.Second)
-	first.stop()
-	next(t, doneSecond)
-	next(t, doneSecond)
-
-	third, doneThird := start(time.Second)
-	second.stop()
-	next(t, doneThird)
-	third.stop()
-	require.Equal(t, int32(1), most.Load(), "one at a time")
+			return ctx.Err()
+		}}
+		for range 2 {
+			b.run(t, jobs.Options{Periodic: []jobs.Periodic{tick}, StopAfter: 50 * time.Millisecond})
+		}
+		next(t, begun)
+		// Each attempt to insert another touches the one that is there.
+		touched := func() (by string) {
+			require.NoError(t, b.queue.QueryRow(t.Context(), `SELECT xmin::text FROM river_job`).Scan(&by))
+			return by
+		}
+		for range 2 {
+			before := touched()
+			require.Eventually(t, func() bool { return touched() != before }, patience, 20*time.Millisecond)
+		}
+		var n int
+		require.NoError(t, b.queue.QueryRow(t.Context(), `SELECT count(*) FROM river_job`).Scan(&n))
+		require.Equal(t, 1, n)
+		require.Empty(t, begun)
+		close(finish)
+		next(t, begun)
+	})
 }
 
 func TestOptions(t *testing.T) {
