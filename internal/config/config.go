@@ -90,6 +90,12 @@ type Config struct {
 	// Worker is on when the server does the background work too, or off when
 	// processes of "gatehouse worker" do.
 	Worker string `env:"GATEHOUSE_WORKER" envDefault:"on"`
+	// MailServers take the mails, each when the ones before it fail: smtps:// or
+	// smtp://, with user and password. Without any, mails wait until they expire;
+	// development shows them at /dev/outbox.
+	MailServers MailServers `env:"GATEHOUSE_SMTP_URL"`
+	// MailFrom is the address of every mail, with a name or without.
+	MailFrom string `env:"GATEHOUSE_MAIL_FROM" dev:"Gatehouse <gatehouse@localhost>"`
 
 	// RealmFiles are applied at start, in this order.
 	RealmFiles []string `env:"GATEHOUSE_REALM_FILES"`

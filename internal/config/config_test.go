@@ -226,6 +226,9 @@ func TestValidate(t *testing.T) {
 	}{
 		{"serve_needs_a_public_url", config.ModeServe, nil, "GATEHOUSE_PUBLIC_URL is missing"},
 		{"serve_needs_a_database", config.ModeServe, nil, "GATEHOUSE_DATABASE_URL is missing"},
+		{"mail_needs_a_sender", config.ModeServe, serving("GATEHOUSE_SMTP_URL=smtps://mail.test"), "GATEHOUSE_MAIL_FROM is missing"},
+		{"a_sender_is_one_address", config.ModeServe, serving("GATEHOUSE_MAIL_FROM=a@b.test, c@d.test"), "GATEHOUSE_MAIL_FROM is not an address"},
+		{"a_mail_server_has_a_scheme", config.ModeServe, serving("GATEHOUSE_SMTP_URL=mail.test:25"), "server 1 does not begin with smtps:// or smtp://"},
 		{"serve_needs_a_key", config.ModeServe, nil, "GATEHOUSE_SECRET_KEY is missing"},
 		{"worker_needs_a_key", config.ModeWorker, nil, "GATEHOUSE_SECRET_KEY is missing"},
 		{"plain_http_is_refused", config.ModeServe, []string{"GATEHOUSE_PUBLIC_URL=http://login.example.com"}, "is not https"},

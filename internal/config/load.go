@@ -93,7 +93,7 @@ func fieldsOf() []field {
 		if dev, ok := f.Tag.Lookup("dev"); ok {
 			described.dev = &dev
 		}
-		described.secret = f.Type == reflect.TypeFor[Secret]() || f.Type == reflect.TypeFor[Keys]()
+		described.secret = f.Type == reflect.TypeFor[Secret]() || f.Type == reflect.TypeFor[Keys]() || f.Type == reflect.TypeFor[MailServers]()
 		fields = append(fields, described)
 	}
 	return fields

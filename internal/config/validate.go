@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"net/mail"
 	"net/url"
 	"strconv"
 	"time"
@@ -20,6 +21,7 @@ func (c Config) Validate() error {
 	v.tls()
 	v.database()
 	v.redis()
+	v.mail()
 	v.rest()
 	if len(v.issues) == 0 {
 		return nil
@@ -36,6 +38,8 @@ func example(name string) string {
 		"GATEHOUSE_OUTBOUND_ALLOW":  "Give hosts and networks such as jwks.internal:8443,10.1.0.0/16.",
 		"GATEHOUSE_PASSWORD_MEMORY": "Give an amount such as 256MiB.",
 		"GATEHOUSE_REDIS_URL":       "Give rediss://user:password@host:6379/0, or redis:// for a Redis on this machine.",
+		"GATEHOUSE_SMTP_URL":        "Give smtps://user:password@smtp.example.com:465, or smtp:// for one with STARTTLS; several as a comma list.",
+		"GATEHOUSE_MAIL_FROM":       "Give an address such as Example <login@example.com>.",
 		"GATEHOUSE_LOG_LEVEL":       "Give debug, info, warn or error.",
 		"GATEHOUSE_SHUTDOWN_DELAY":  "Give a duration such as 5s.",
 		"GATEHOUSE_DRAIN_TIMEOUT":   "Give a duration such as 20s.",
@@ -195,6 +199,20 @@ func (v *validation) redis() {
 				"Whoever is on the network in between could read its password and lift every limit.",
 				"Begin it with rediss://; ca_file names the file of a private certificate authority.")
 		}
+	}
+}
+
+// mail asks for the address of mails where there is a server for them, and refuses one that is none.
+func (v *validation) mail() {
+	c, name := v.config, "GATEHOUSE_MAIL_FROM"
+	if c.MailFrom == "" {
+		if !c.MailServers.IsZero() {
+			v.refuse(name, "is missing", "Mail servers take no mail that is from nobody.", example(name))
+		}
+		return
+	}
+	if _, err := mail.ParseAddress(c.MailFrom); err != nil {
+		v.refuse(name, "is not an address", "", example(name))
 	}
 }
 
