@@ -9,6 +9,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/gatehouse-id/gatehouse/internal/mail"
 )
 
 // Settings of a realm. The zero value of every field means the default that WithDefaults fills in.
@@ -25,12 +29,34 @@ type Settings struct {
 	Lifetimes               Lifetimes `json:"lifetimes,omitzero" yaml:"lifetimes,omitempty"`
 	// RateLimits are far above what an application under load does, and bound what one that went wild costs the others.
 	RateLimits RateLimits      `json:"rate_limits,omitzero" yaml:"rate_limits,omitempty"`
+	Mail       Mail            `json:"mail,omitzero" yaml:"mail,omitempty"`
 	Password   PasswordPolicy  `json:"password,omitzero" yaml:"password,omitempty"`
 	Texts      map[string]Text `json:"texts,omitempty" yaml:"texts,omitempty"`
 }
 
 // Text overrides messages of one language: message key → text.
 type Text map[string]string
+
+// Mail is how the realm's mails present themselves. Their address is the operator's (GATEHOUSE_MAIL_FROM).
+type Mail struct {
+	// FromName stands beside the sender's address instead of the operator's choice.
+	FromName string `json:"from_name,omitempty" yaml:"from_name,omitempty"`
+	// ReplyTo is where answers go: local@domain or Name <local@domain>; nowhere by default.
+	ReplyTo string `json:"reply_to,omitempty" yaml:"reply_to,omitempty"`
+}
+
+func (m Mail) check() []string {
+	var wrong []string
+	if len(m.FromName) > 100 || strings.ContainsFunc(m.FromName, unicode.IsControl) || !utf8.ValidString(m.FromName) {
+		wrong = append(wrong, "mail.from_name: at most 100 bytes, on one line")
+	}
+	if m.ReplyTo != "" {
+		if _, err := mail.ParseAddress(m.ReplyTo); err != nil {
+			wrong = append(wrong, "mail.reply_to: "+err.Error())
+		}
+	}
+	return wrong
+}
 
 // PasswordPolicy is what a new password must fulfil.
 type PasswordPolicy struct {
@@ -151,7 +177,7 @@ func (s Settings) Check() []string {
 			wrong = append(wrong, fmt.Sprintf("start_url: %q is not an http or https address", s.StartURL))
 		}
 	}
-	return wrong
+	return append(wrong, s.Mail.check()...)
 }
 
 // SigningAlgs lists the algorithms of signing keys, the preferred one first (RFC 7518 §3.1, RFC 8037 §3.1).
