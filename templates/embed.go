@@ -9,5 +9,5 @@ import "embed"
 // below, in the same change as its first file, because an empty one does not
 // compile.
 //
-//go:embed locales pages assets
+//go:embed locales pages assets mail
 var FS embed.FS

@@ -23,6 +23,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse-id/gatehouse/internal/notify/internal/db"
+	"github.com/gatehouse-id/gatehouse/internal/postgres/jobs"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
 
@@ -96,6 +97,9 @@ func Send(ctx context.Context, tx realm.Tx, m Message, now time.Time) (uuid.UUID
 	}
 	if err := db.New().InsertDelivery(ctx, tx, insert); err != nil {
 		return uuid.Nil, fmt.Errorf("store a delivery: %w", err)
+	}
+	if err := jobs.Insert(ctx, tx, jobs.Job{Kind: Kind, Queue: Queue, Row: id}); err != nil {
+		return uuid.Nil, err
 	}
 	return id, nil
 }

@@ -8,7 +8,7 @@ VALUES (@id, @template, sqlc.narg(user_id), @locale, @suppressed, @content, @sec
 -- attempt counts from here on, and until @lease nobody else begins one.
 UPDATE deliveries d SET attempts = d.attempts + 1, next_at = @lease
 WHERE d.id = @id AND d.status = 'pending' AND d.next_at <= @now
-RETURNING d.template, d.user_id, d.locale, d.suppressed, d.content, d.secrets, d.attempts, d.expires_at,
+RETURNING d.template, d.user_id, d.locale, d.suppressed, d.content, d.secrets, d.attempts, d.failure, d.created_at, d.expires_at,
   coalesce((SELECT u.claims->>'locale' FROM users u WHERE u.id = d.user_id), '')::text AS user_locale;
 
 -- name: NextAttempt :one
@@ -30,7 +30,7 @@ WHERE d.id = @id AND d.status = 'pending' AND d.attempts = @claimed;
 UPDATE deliveries d SET status = 'expired', secrets = NULL, ended_at = @now::timestamptz
 WHERE d.id IN (SELECT o.id FROM deliveries o WHERE o.status = 'pending' AND o.expires_at < @before
   ORDER BY o.expires_at LIMIT @most FOR UPDATE SKIP LOCKED)
-RETURNING d.id, d.template, d.user_id;
+RETURNING d.id, d.template, d.user_id, d.failure, d.attempts;
 
 -- name: DeleteDeliveries :execrows
 -- DeleteDeliveries deletes at most @most messages that were written before.

@@ -15,7 +15,7 @@ import (
 const claim = `-- name: Claim :one
 UPDATE deliveries d SET attempts = d.attempts + 1, next_at = $1
 WHERE d.id = $2 AND d.status = 'pending' AND d.next_at <= $3
-RETURNING d.template, d.user_id, d.locale, d.suppressed, d.content, d.secrets, d.attempts, d.expires_at,
+RETURNING d.template, d.user_id, d.locale, d.suppressed, d.content, d.secrets, d.attempts, d.failure, d.created_at, d.expires_at,
   coalesce((SELECT u.claims->>'locale' FROM users u WHERE u.id = d.user_id), '')::text AS user_locale
 `
 
@@ -33,6 +33,8 @@ type ClaimRow struct {
 	Content    []byte
 	Secrets    []byte
 	Attempts   int32
+	Failure    string
+	CreatedAt  time.Time
 	ExpiresAt  time.Time
 	UserLocale string
 }
@@ -50,6 +52,8 @@ func (q *Queries) Claim(ctx context.Context, db DBTX, arg ClaimParams) (ClaimRow
 		&i.Content,
 		&i.Secrets,
 		&i.Attempts,
+		&i.Failure,
+		&i.CreatedAt,
 		&i.ExpiresAt,
 		&i.UserLocale,
 	)
@@ -117,7 +121,7 @@ const expireDeliveries = `-- name: ExpireDeliveries :many
 UPDATE deliveries d SET status = 'expired', secrets = NULL, ended_at = $1::timestamptz
 WHERE d.id IN (SELECT o.id FROM deliveries o WHERE o.status = 'pending' AND o.expires_at < $2
   ORDER BY o.expires_at LIMIT $3 FOR UPDATE SKIP LOCKED)
-RETURNING d.id, d.template, d.user_id
+RETURNING d.id, d.template, d.user_id, d.failure, d.attempts
 `
 
 type ExpireDeliveriesParams struct {
@@ -130,6 +134,8 @@ type ExpireDeliveriesRow struct {
 	ID       uuid.UUID
 	Template string
 	UserID   *uuid.UUID
+	Failure  string
+	Attempts int32
 }
 
 // ExpireDeliveries ends at most @most messages whose time ran out and which nobody works on.
@@ -142,7 +148,13 @@ func (q *Queries) ExpireDeliveries(ctx context.Context, db DBTX, arg ExpireDeliv
 	var items []ExpireDeliveriesRow
 	for rows.Next() {
 		var i ExpireDeliveriesRow
-		if err := rows.Scan(&i.ID, &i.Template, &i.UserID); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.Template,
+			&i.UserID,
+			&i.Failure,
+			&i.Attempts,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
