@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/demo"
 	"github.com/gatehouse-id/gatehouse/internal/envelope"
+	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/internal/postgres/devpg"
 	"github.com/gatehouse-id/gatehouse/internal/realmfile"
 )
@@ -157,6 +158,9 @@ func greet(p Process, url, private string, withDemo bool, secrets developmentSec
 		say("  Discovery          %s/realms/%s/.well-known/openid-configuration", url, demo.Slug)
 	} else {
 		say("  Public             %s", url)
+	}
+	if p.Config.MailServers.IsZero() {
+		say("  Mails              %s%s", url, outbox.Path)
 	}
 	say("  Health, metrics    http://%s/readyz  /livez  /metrics", private)
 	say("")

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -215,6 +216,26 @@ func (s *System) limitReadings(shared *redis.Source) readings {
 			},
 		},
 	}
+}
+
+// mailReadings say which mail servers are being passed over, by their place in GATEHOUSE_SMTP_URL.
+func (s *System) mailReadings() readings {
+	return readings{{
+		"gatehouse_mail_server_passed_over", "1 while the mail server of that place in the list, from 1, is left alone because it failed repeatedly.",
+		prometheus.GaugeValue,
+		[]string{"place"},
+		func(report func(float64, ...string)) {
+			place := 0
+			s.mails.Open(func(_ string, open bool) { place++; report(one(open), strconv.Itoa(place)) })
+		},
+	}, {
+		"gatehouse_mail_servers", "Mail servers that are configured. Without any, mails wait until they expire.", prometheus.GaugeValue, nil,
+		func(report func(float64, ...string)) {
+			n := 0
+			s.mails.Open(func(string, bool) { n++ })
+			report(float64(n))
+		},
+	}}
 }
 
 func one(is bool) float64 {

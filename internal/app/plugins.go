@@ -8,6 +8,9 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/flow/consent"
 	"github.com/gatehouse-id/gatehouse/internal/flow/firstfactor"
 	"github.com/gatehouse-id/gatehouse/internal/flow/selectaccount"
+	"github.com/gatehouse-id/gatehouse/internal/mail"
+	"github.com/gatehouse-id/gatehouse/internal/mail/smtp"
+	"github.com/gatehouse-id/gatehouse/internal/notify"
 	"github.com/gatehouse-id/gatehouse/internal/postgres/jobs"
 	"github.com/gatehouse-id/gatehouse/internal/worker"
 )
@@ -25,6 +28,21 @@ func (s *System) steps() (authenticate, require []flow.Step) {
 	return authenticate, require
 }
 
+// senders are the ways by which mails leave, in the order in which they are tried. A new kind is a package and a line.
+func (s *System) senders(p Process) (list []mail.Named, err error) {
+	if s.Outbox != nil {
+		list = append(list, mail.Named{Name: "outbox", Sender: s.Outbox})
+	}
+	for _, server := range p.Config.MailServers.All() {
+		sender, err := smtp.New(smtp.Options{Server: server})
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, mail.Named{Name: server.Address(), Sender: sender})
+	}
+	return list, nil
+}
+
 // consumers read the event log, each at its own pace. A new one is a type and a line.
 func (s *System) consumers() ([]event.Consumer, error) {
 	counter, err := event.NewCounter(s.Registry)
@@ -38,6 +56,10 @@ func (s *System) consumers() ([]event.Consumer, error) {
 // kind is a line here; worker.In brings its handler into the job's realm.
 func (s *System) backgroundWork() jobs.Options {
 	return jobs.Options{
+		Kinds: map[string]jobs.Kind{
+			notify.Kind: {Handle: worker.In(s.Realms, s.Mail.Deliver), MaxAttempts: notify.MaxTries, Timeout: notify.Timeout},
+		},
+		Queues:   map[string]int{notify.Queue: 8},
 		Periodic: worker.Housekeeping{Realms: s.Realms, Keys: s.Keys, Now: s.now}.Periodic(),
 	}
 }

@@ -77,6 +77,9 @@ func listen(ctx context.Context, name, address string) (net.Listener, error) {
 func (s *System) run(ctx context.Context, p Process, public, private net.Listener) error {
 	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
 	background, stopBackground := context.WithCancel(ctx)
+	if s.jobs != nil && s.Outbox == nil && p.Config.MailServers.IsZero() {
+		p.Log.WarnContext(ctx, "no mail server is configured (GATEHOUSE_SMTP_URL, GATEHOUSE_MAIL_FROM): messages to people wait until they expire")
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() { s.keep(keep) })
 	wg.Go(func() { s.background(background) })

@@ -25,9 +25,13 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/limit/redis"
+	"github.com/gatehouse-id/gatehouse/internal/mail"
+	"github.com/gatehouse-id/gatehouse/internal/mail/capture"
+	"github.com/gatehouse-id/gatehouse/internal/notify"
 	"github.com/gatehouse-id/gatehouse/internal/oidc"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/admission"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
+	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/internal/password"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/postgres/jobs"
@@ -72,6 +76,10 @@ type System struct {
 	Engine   *flow.Engine
 	Applier  *realmfile.Applier
 	Registry *prometheus.Registry
+	// Mail delivers the messages that package notify wrote.
+	Mail *notify.Deliverer
+	// Outbox keeps the mails of a development server that has no mail server; nil elsewhere.
+	Outbox *capture.Outbox
 	// Handler answers on the public listener.
 	Handler http.Handler
 
@@ -80,6 +88,7 @@ type System struct {
 	redis     *redis.Source // nil without Redis
 	decisions *limit.Metrics
 	failures  *limit.Failures
+	mails     *mail.Chain
 	outbound  *safehttp.Client
 	seen      *session.Seen
 	changes   *realm.Changes
@@ -178,6 +187,9 @@ func (s *System) make(p Process, o Options) (err error) {
 		Realms: s.Realms, Clients: s.Clients, Users: s.Users, Keys: s.Keys, Hasher: s.Hasher, Catalogue: s.catalogue,
 		Now: s.now, Random: rand.Reader,
 	})
+	if err := s.makeMail(p); err != nil {
+		return err
+	}
 	s.Engine = &flow.Engine{Clients: s.Clients, Seen: s.seen, Now: s.now, Random: rand.Reader}
 	s.Engine.Authenticate, s.Engine.Require = s.steps()
 	consumers, err := s.consumers()
@@ -231,6 +243,12 @@ func (s *System) makeHandler(p Process, o Options) error {
 	if err != nil {
 		return err
 	}
+	var mails http.Handler
+	if s.Outbox != nil {
+		if mails, err = outbox.NewHandler(s.Outbox, public.Host); err != nil {
+			return err
+		}
+	}
 	provider := oidc.New(oidc.Options{
 		Gate: admission.NewGate(s.decisions.Observe("address", s.limits), s.decisions.Observe("client", s.limits),
 			limit.NewFailures(s.decisions.Observe("client_authentication", s.limits), limit.ClientPolicies())),
@@ -239,11 +257,11 @@ func (s *System) makeHandler(p Process, o Options) error {
 		Keys: s.Keys, Engine: s.Engine, Web: w, Now: s.now, Random: rand.Reader, Log: p.Log, Locales: locales,
 	})
 	s.Handler = server.New(server.Options{
-		Web: w, Realms: s.Realms, PublicHost: public.Host, Home: o.Home, Discovery: provider.Discovery,
+		Web: w, Realms: s.Realms, PublicHost: public.Host, Home: o.Home, Discovery: provider.Discovery, Outbox: mails,
 		PageLimit: s.decisions.Observe("page", s.limits),
 		Surfaces:  []server.Surface{provider, &interaction.Surface{Engine: s.Engine, Web: w}},
 	})
-	return s.register(s.databaseReadings(), s.passwordReadings(), s.eventReadings(), s.limitReadings(s.redis),
+	return s.register(s.databaseReadings(), s.passwordReadings(), s.eventReadings(), s.limitReadings(s.redis), s.mailReadings(),
 		s.cacheReadings(s.Realms.CacheStats, s.Clients.CacheStats, s.Keys.CacheStats, provider.CacheStats))
 }
 

@@ -95,7 +95,7 @@ type Config struct {
 	// development shows them at /dev/outbox.
 	MailServers MailServers `env:"GATEHOUSE_SMTP_URL"`
 	// MailFrom is the address of every mail, with a name or without.
-	MailFrom string `env:"GATEHOUSE_MAIL_FROM" dev:"Gatehouse <gatehouse@localhost>"`
+	MailFrom string `env:"GATEHOUSE_MAIL_FROM"`
 
 	// RealmFiles are applied at start, in this order.
 	RealmFiles []string `env:"GATEHOUSE_REALM_FILES"`

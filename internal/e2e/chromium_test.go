@@ -211,6 +211,7 @@ func TestChromium(t *testing.T) {
 		"SS06_another_browser_cannot_go_on":           chromiumElsewhere,
 		"the_back_button_leads_to_the_application":    chromiumGoesBack,
 		"a_person_who_is_signed_in_passes_by_at_once": chromiumComesAgain,
+		"mails_are_read_in_the_outbox":                chromiumReadsMail,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -21,7 +21,6 @@ import (
 
 // Deliverer sends what Send wrote. All fields are required.
 type Deliverer struct {
-	Realms   *realm.Directory
 	Renderer *Renderer
 	Sender   mail.Sender
 	// From is the sender's address. The realm's from_name stands before its name, the realm's name where there is none.
@@ -38,6 +37,8 @@ const (
 )
 
 const (
+	// MaxTries is how often the queue tries a job: what fails there is the database. It is within three weeks.
+	MaxTries = 25
 	// Timeout is how long one attempt may take, over every sender that is tried.
 	Timeout = 2 * time.Minute
 	// lease is how long an attempt keeps others away: until the queue would give the job of a dead process to another.
@@ -64,14 +65,7 @@ type attempt struct {
 
 // Deliver works one job: the handler of Kind. It returns an error only when the database failed; what becomes of the
 // message is in its row, and its next attempt is a job of its own.
-func (d *Deliverer) Deliver(ctx context.Context, w jobs.Work) error {
-	r, err := d.Realms.ByID(ctx, w.Realm)
-	if errors.Is(err, realm.ErrUnknown) {
-		return jobs.Discard(err)
-	}
-	if err != nil {
-		return fmt.Errorf("find the realm of a delivery: %w", err)
-	}
+func (d *Deliverer) Deliver(ctx context.Context, r realm.Realm, w jobs.Work) error {
 	a, err := d.claim(ctx, r, w.Row)
 	if err != nil || a == nil {
 		return err

@@ -54,7 +54,7 @@ func setup(t *testing.T, sender mail.Sender) *bundle {
 	metrics, err := notify.NewMetrics(b.metrics)
 	require.NoError(t, err)
 	b.d = &notify.Deliverer{
-		Realms: b.Directory, Renderer: renderer, Sender: sender, From: mail.Address{Mailbox: "login@example.com"},
+		Renderer: renderer, Sender: sender, From: mail.Address{Mailbox: "login@example.com"},
 		Now: b.Clock.Now, Log: slog.New(slog.DiscardHandler), Metrics: metrics,
 	}
 	return b
@@ -90,7 +90,7 @@ func (b *bundle) send(t *testing.T, m notify.Message) (id uuid.UUID) {
 
 func (b *bundle) deliver(t *testing.T, id uuid.UUID) {
 	t.Helper()
-	require.NoError(t, b.d.Deliver(t.Context(), jobs.Work{Realm: b.acme.ID, Row: id, Attempt: 1, MaxAttempts: 10}))
+	require.NoError(t, b.d.Deliver(t.Context(), b.acme, jobs.Work{Realm: b.acme.ID, Row: id, Attempt: 1, MaxAttempts: 10}))
 }
 
 type row struct {
@@ -240,7 +240,9 @@ func TestDeliver(t *testing.T) {
 		id := b.send(t, verification(b))
 		var workers sync.WaitGroup
 		for range 8 {
-			workers.Go(func() { _ = b.d.Deliver(context.WithoutCancel(t.Context()), jobs.Work{Realm: b.acme.ID, Row: id}) })
+			workers.Go(func() {
+				_ = b.d.Deliver(context.WithoutCancel(t.Context()), b.acme, jobs.Work{Realm: b.acme.ID, Row: id})
+			})
 		}
 		workers.Wait()
 		require.Len(t, outbox.Mails(), 1)
@@ -252,14 +254,14 @@ func TestDeliver(t *testing.T) {
 		cost := func(m notify.Message) (int64, uuid.UUID) {
 			before := b.DB.Stats().Statements
 			id := b.send(t, m)
-			return int64(b.DB.Stats().Statements - before), id
+			return b.DB.Stats().Statements - before, id
 		}
 		m := verification(b)
 		m.User = uuid.New()
-		real, _ := cost(m)
+		sent, _ := cost(m)
 		m.User, m.Suppressed = uuid.Nil, true
 		suppressed, id := cost(m)
-		require.Equal(t, real, suppressed)
+		require.Equal(t, sent, suppressed)
 		require.Len(t, b.jobs(t, id), 1)
 		b.deliver(t, id)
 		require.Equal(t, notify.Suppressed, b.row(t, id).Status)
@@ -327,7 +329,7 @@ func TestDeliver_when_the_server_fails(t *testing.T) {
 			require.Len(t, waiting, 2)
 			require.WithinDuration(t, r.NextAt, waiting[1], time.Millisecond, "the next attempt is a job")
 
-			require.Error(t, b.d.Deliver(t.Context(), jobs.Work{Realm: b.acme.ID, Row: id}), "its time has not come")
+			require.Error(t, b.d.Deliver(t.Context(), b.acme, jobs.Work{Realm: b.acme.ID, Row: id}), "its time has not come")
 			b.Clock.Set(r.NextAt)
 			b.deliver(t, id)
 			b.deliver(t, id)
@@ -433,7 +435,7 @@ func TestDeliver_when_the_server_fails(t *testing.T) {
 			b.deliver(t, id)
 		}()
 		b.d.Sender = outbox
-		require.Error(t, b.d.Deliver(t.Context(), jobs.Work{Realm: b.acme.ID, Row: id}), "the other may be sending still")
+		require.Error(t, b.d.Deliver(t.Context(), b.acme, jobs.Work{Realm: b.acme.ID, Row: id}), "the other may be sending still")
 		require.Empty(t, outbox.Mails())
 		b.Clock.Set(b.row(t, id).NextAt)
 		b.deliver(t, id)
@@ -445,7 +447,7 @@ func TestDeliver_when_the_server_fails(t *testing.T) {
 		id := b.send(t, verification(b))
 		ctx, stop := context.WithCancel(t.Context())
 		b.d.Sender = stopping{stop}
-		require.NoError(t, b.d.Deliver(ctx, jobs.Work{Realm: b.acme.ID, Row: id}))
+		require.NoError(t, b.d.Deliver(ctx, b.acme, jobs.Work{Realm: b.acme.ID, Row: id}))
 		require.Equal(t, notify.Sent, b.row(t, id).Status)
 	})
 }

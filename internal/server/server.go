@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
+	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/internal/problem"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/telemetry"
@@ -38,6 +39,8 @@ type Options struct {
 	// PageLimit counts requests for pages by client address, against the realm's rate.
 	PageLimit limit.Source
 	Surfaces  []Surface
+	// Outbox shows the mails of a development server; nil elsewhere.
+	Outbox http.Handler
 }
 
 // requestTimeout bounds a request; everything that waits obeys it.
@@ -53,6 +56,10 @@ func New(o Options) http.Handler {
 	}
 	if o.Home != "" {
 		e.GET("/", func(c *echo.Context) error { return c.Redirect(http.StatusSeeOther, o.Home) })
+	}
+	if o.Outbox != nil {
+		e.GET(outbox.Path, echo.WrapHandler(o.Outbox))
+		e.GET(outbox.Path+"/*", echo.WrapHandler(o.Outbox))
 	}
 	s.mount(e, "/realms/:realm", s.byPath)
 	s.mount(e, "", s.byHost)

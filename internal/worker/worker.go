@@ -18,6 +18,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/flow"
 	"github.com/gatehouse-id/gatehouse/internal/grant"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/notify"
 	"github.com/gatehouse-id/gatehouse/internal/postgres/jobs"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
@@ -71,6 +72,7 @@ func kinds() []kind {
 		{"grants", grant.Clean, true},
 		{"revoked_tokens", grant.CleanTokens, true},
 		{"used_assertions", client.CleanAssertions, false},
+		{"deliveries", notify.Clean, false},
 	}
 }
 

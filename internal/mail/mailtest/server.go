@@ -164,7 +164,7 @@ func (s *Server) serve(conn net.Conn, stop <-chan struct{}) {
 	}
 	d := &dialogue{Server: s, b: s.behaviour(), conn: conn, in: bufio.NewReader(conn), authed: s.o.User == ""}
 	d.mail.TLS = s.o.Implicit
-	switch d.b {
+	switch d.b { //nolint:exhaustive // the others come later in the dialogue
 	case Close:
 		return
 	case Hang:
@@ -280,7 +280,7 @@ func (d *dialogue) data() bool {
 		content.WriteString(strings.TrimPrefix(line, "."))
 	}
 	d.mail.Data = content.String()
-	switch d.b {
+	switch d.b { //nolint:exhaustive // the others came earlier in the dialogue
 	case RefuseContent:
 		d.say("554 5.6.0 not this")
 		return true
