@@ -253,7 +253,8 @@ func TestVerify_bounds_parameters_before_computing(t *testing.T) {
 	for encoded, want := range map[string]error{
 		"":             password.ErrUnknownFormat,
 		"plaintext":    password.ErrUnknownFormat,
-		"$1$salt$hash": password.ErrUnknownFormat,
+		"$1$salt$hash": password.ErrMalformed,
+		"$7$salt$hash": password.ErrUnknownFormat,
 		"$2x$04$btsirAfxrHYkmuwckdFzl.mNt6fJL9r6LIX7/fkPJwv6lwnJeJqQi":          password.ErrUnknownFormat,
 		"$argon2d$v=19$m=4096,t=3,p=1" + tail:                                   password.ErrUnknownFormat,
 		"$argon2id$v=19$m=1048577,t=2,p=1" + tail:                               password.ErrTooCostly,
