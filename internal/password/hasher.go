@@ -106,9 +106,9 @@ type Result struct {
 }
 
 // Hash returns the argon2id hash of the password in PHC form. Whether the
-// password is good enough is for [Policy] to say.
+// password is good enough is for package policy to say.
 func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
-	normal, err := normalize(plain)
+	normal, err := Normalize(plain)
 	if err != nil {
 		return "", err
 	}
@@ -131,7 +131,7 @@ func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
 // are [ErrTooLong], [ErrNotText], [ErrBusy], the context's, and, for a hash that
 // cannot be used, [ErrUnknownFormat], [ErrMalformed] or [ErrTooCostly].
 func (h *Hasher) Verify(ctx context.Context, encoded, plain string) (Result, error) {
-	normal, err := normalize(plain)
+	normal, err := Normalize(plain)
 	if err != nil {
 		return Result{}, err
 	}

@@ -97,9 +97,12 @@ func (w *run) password(ctx context.Context, tx realm.Tx, p *named[person], u use
 			return nil
 		}
 		hash = p.given.PasswordHash.Reveal()
-		if err := w.Hasher.ValidateEncoded(hash); err != nil {
-			at, path := p.at("password_hash")
-			w.found.add(at, path, "", "cannot be imported: %s", strings.TrimPrefix(err.Error(), "password: "))
+		err := w.Hasher.ValidateEncoded(hash)
+		if w.weakHashes && errors.Is(err, password.ErrWeak) {
+			err = nil
+		}
+		if err != nil {
+			reportHash(p, err, w.found)
 			return nil
 		}
 	} else if stored != c.seen {
@@ -110,7 +113,7 @@ func (w *run) password(ctx context.Context, tx realm.Tx, p *named[person], u use
 	}
 	if p.has("password") {
 		before := len(w.found.list)
-		if reportPolicy(p, w.minLength, w.found); len(w.found.list) > before {
+		if reportPolicy(p, w.demands, w.found); len(w.found.list) > before {
 			return nil
 		}
 	}

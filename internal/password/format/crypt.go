@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/subtle"
-	"hash"
 	"strings"
 
 	"github.com/go-crypt/x/crypt"
@@ -30,8 +29,7 @@ type cryptHash struct {
 // specifies them.
 func parseSHACrypt(encoded string) (Hash, error) {
 	fields := strings.Split(encoded, "$")
-	var digest func() hash.Hash = sha512.New
-	length := 86
+	digest, length := sha512.New, 86
 	if fields[1] == "5" {
 		digest, length = sha256.New, 43
 	}

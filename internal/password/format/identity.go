@@ -32,12 +32,11 @@ func parseIdentityV3(encoded string) (Hash, error) {
 	if err != nil || b[0] != 1 {
 		return nil, ErrMalformed
 	}
-	digest := binary.BigEndian.Uint32(b[1:])
-	names := []string{"sha1", "sha256", "sha512"}
-	if digest >= uint32(len(names)) {
+	digest, found := map[uint32]string{0: "sha1", 1: "sha256", 2: "sha512"}[binary.BigEndian.Uint32(b[1:])]
+	if !found {
 		return nil, ErrMalformed
 	}
-	h, err := newPBKDF2(names[digest])
+	h, err := newPBKDF2(digest)
 	if err != nil {
 		return nil, err
 	}
