@@ -160,6 +160,28 @@ func (h *Hasher) Verify(ctx context.Context, encoded, plain string) (Result, err
 	return Result{}, nil
 }
 
+// Reused tells whether the password is one of those in used, which [Used] returns. It always compares with count
+// hashes, dummies standing in for missing ones, and with all of them whatever is found: what it costs tells nothing
+// about how many there are nor which one it was. A hash that cannot be used counts as another password. Its errors are
+// those of Verify that do not concern a stored hash.
+func (h *Hasher) Reused(ctx context.Context, plain string, used []string, count int) (bool, error) {
+	reused := false
+	for i := range max(count, len(used)) {
+		encoded := h.params.Dummy()
+		if i < len(used) {
+			if _, err := format.Parse(used[i]); err == nil {
+				encoded = used[i]
+			}
+		}
+		result, err := h.Verify(ctx, encoded, plain)
+		if err != nil && !errors.Is(err, ErrTooCostly) {
+			return false, err
+		}
+		reused = reused || result.OK
+	}
+	return reused, nil
+}
+
 // VerifyDummy spends what [Hasher.Verify] spends on a wrong password and a hash
 // of the current parameters, and never succeeds. It is for identifiers that
 // nobody has, so that they take as long as others. Its errors are those of

@@ -33,11 +33,17 @@ func (w *run) prepare(ctx context.Context, r realm.Realm, p *named[person]) (cre
 		if err != nil {
 			return c, err
 		}
-		found, err := password.Find(ctx, r, key.Canonical)
-		if err != nil && !errors.Is(err, realm.ErrUnknown) {
+		found, err := password.Find(ctx, r, key.Canonical, w.Now())
+		switch {
+		case errors.Is(err, realm.ErrUnknown):
+		case err != nil:
 			return c, err
+		default:
+			// Find hides what has expired.
+			if c.seen, err = password.Stored(ctx, r, found.ID); err != nil {
+				return c, err
+			}
 		}
-		c.seen = found.Hash
 	}
 	if p.given.GeneratePassword {
 		if c.seen != "" {

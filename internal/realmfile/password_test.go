@@ -3,9 +3,12 @@ package realmfile_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gatehouse-id/gatehouse/internal/password"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/realmfile"
 )
 
@@ -70,4 +73,19 @@ func TestPW06_TheRealmFilesPasswordsFulfilThePolicy(t *testing.T) {
 			require.NotContains(t, err.Error(), plain)
 		})
 	}
+}
+
+func TestPW13_AFileSetsAnotherPasswordWhenAOneTimeOneExpired(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.apply(t, "realm: demo\nusers: [{username: ana, generate_password: true}]")
+	r := b.realm(t, "demo")
+	ana := b.person(t, r, "ana")
+	require.NoError(t, r.InTx(t.Context(), func(tx realm.Tx) error {
+		return password.SetTemporary(t.Context(), tx, ana.ID, "given", b.Clock.Now().Add(time.Hour), b.Clock.Now())
+	}))
+	b.Clock.Advance(time.Hour)
+	require.Empty(t, b.apply(t, "realm: demo\nusers: [{username: ana, generate_password: true}]").Changes, "there is one, if it does not work any more")
+	b.apply(t, "realm: demo\nusers: [{username: ana, password: wandering kelvin otter}]")
+	require.True(t, b.signsIn(t, r, "ana", "wandering kelvin otter"))
 }
