@@ -136,6 +136,17 @@ func (s *System) passwordReadings() readings {
 			prometheus.CounterValue, nil,
 			func(report func(float64, ...string)) { report(float64(s.Hasher.Stats().Rejected)) },
 		},
+		{
+			"gatehouse_password_breach_checks_total", "New passwords that were looked up in breaches, by outcome: unknown, found, failed.",
+			prometheus.CounterValue,
+			[]string{"outcome"},
+			func(report func(float64, ...string)) {
+				c := s.Passwords.Stats()
+				report(float64(c.Unknown), "unknown")
+				report(float64(c.Found), "found")
+				report(float64(c.Failed), "failed")
+			},
+		},
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"os"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/internal/password"
+	"github.com/gatehouse-id/gatehouse/internal/password/policy"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/postgres/jobs"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
@@ -67,15 +69,17 @@ type Options struct {
 
 // System is every part of a process, made and connected.
 type System struct {
-	DB       *postgres.DB
-	Realms   *realm.Directory
-	Clients  *client.Store
-	Users    *user.Store
-	Keys     *keyset.Store
-	Hasher   *password.Hasher
-	Engine   *flow.Engine
-	Applier  *realmfile.Applier
-	Registry *prometheus.Registry
+	DB      *postgres.DB
+	Realms  *realm.Directory
+	Clients *client.Store
+	Users   *user.Store
+	Keys    *keyset.Store
+	Hasher  *password.Hasher
+	// Passwords checks new ones.
+	Passwords *policy.Checker
+	Engine    *flow.Engine
+	Applier   *realmfile.Applier
+	Registry  *prometheus.Registry
 	// Mail delivers the messages that package notify wrote.
 	Mail *notify.Deliverer
 	// Outbox keeps the mails of a development server that has no mail server; nil elsewhere.
@@ -90,6 +94,7 @@ type System struct {
 	failures  *limit.Failures
 	mails     *mail.Chain
 	outbound  *safehttp.Client
+	breaches  *os.File // nil without a list
 	seen      *session.Seen
 	changes   *realm.Changes
 	readers   []event.Reader
@@ -174,6 +179,9 @@ func (s *System) make(p Process, o Options) (err error) {
 	if s.Hasher, err = password.New(password.Options{MemoryBudget: int64(p.Config.PasswordMemory), Rand: rand.Reader}); err != nil {
 		return fmt.Errorf("prepare password hashing: %w", err)
 	}
+	if err := s.makePasswords(p); err != nil {
+		return err
+	}
 	if s.catalogue, err = i18n.New(templates.FS); err != nil {
 		return fmt.Errorf("read the catalogues: %w", err)
 	}
@@ -200,6 +208,23 @@ func (s *System) make(p Process, o Options) (err error) {
 		s.readers = append(s.readers, event.Reader{DB: s.DB, Realms: s.Realms, Consumer: c, Now: s.now, Log: p.Log})
 	}
 	return s.makeHandler(p, o)
+}
+
+// makePasswords prepares the check of new passwords. A list of breached ones stays open and is read where it matters.
+func (s *System) makePasswords(p Process) (err error) {
+	o := policy.Options{HTTP: s.outbound, RangeURL: string(p.Config.BreachRangeURL), Log: p.Log}
+	if name := p.Config.BreachList; name != "" {
+		if s.breaches, err = os.Open(name); err != nil {
+			return fmt.Errorf("open GATEHOUSE_BREACH_LIST: %w", err)
+		}
+		info, err := s.breaches.Stat()
+		if err != nil {
+			return fmt.Errorf("read GATEHOUSE_BREACH_LIST: %w", err)
+		}
+		o.List, o.ListSize = s.breaches, info.Size()
+	}
+	s.Passwords = policy.NewChecker(o)
+	return nil
 }
 
 // makeLimits decides where limits are counted: in Redis when there is one, else in this process.
@@ -321,6 +346,9 @@ func (s *System) Close() {
 	s.outbound.Close()
 	if s.jobs != nil {
 		s.jobs.Close()
+	}
+	if s.breaches != nil {
+		_ = s.breaches.Close() // only read from
 	}
 	s.DB.Close()
 }

@@ -40,6 +40,7 @@ var appPrivileges = map[string]string{
 	"client_secrets":   "DELETE INSERT SELECT",
 	"keys":             "INSERT SELECT UPDATE", // revoked, never deleted
 	"revoked_tokens":   "DELETE INSERT SELECT", // a revocation is never taken back, only cleaned away when it means nothing any more
+	"password_history": "DELETE INSERT SELECT", // a replaced hash does not change
 	"used_assertions":  "DELETE INSERT SELECT", // an id once used is never free again, only cleaned away when its assertion has ended
 	"consumer_cursors": "",
 	"goose_db_version": "",

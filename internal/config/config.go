@@ -86,6 +86,12 @@ type Config struct {
 	// PasswordMemory is what all password hashes being computed may take
 	// together, with a unit: 256MiB. Requests beyond it queue, then are refused.
 	PasswordMemory Bytes `env:"GATEHOUSE_PASSWORD_MEMORY" envDefault:"256MiB"`
+	// BreachRangeURL is the service that realms ask for breached passwords when
+	// their policy says "range": it learns five hexadecimal digits of a SHA-1.
+	BreachRangeURL Origin `env:"GATEHOUSE_BREACH_RANGE_URL" envDefault:"https://api.pwnedpasswords.com"`
+	// BreachList is a file of SHA-1 hashes of breached passwords, sorted, one a
+	// line, for realms whose policy says "list".
+	BreachList string `env:"GATEHOUSE_BREACH_LIST"`
 
 	// Worker is on when the server does the background work too, or off when
 	// processes of "gatehouse worker" do.

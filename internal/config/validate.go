@@ -32,17 +32,18 @@ func (c Config) Validate() error {
 // example is the mend for a value that could not be read.
 func example(name string) string {
 	return map[string]string{
-		"GATEHOUSE_PUBLIC_URL":      "Give an origin such as https://login.example.com.",
-		"GATEHOUSE_SECRET_KEY":      `Make one with: echo "k1:$(openssl rand -base64 32)"`,
-		"GATEHOUSE_TRUSTED_PROXIES": "Give networks such as 10.0.0.0/8,192.168.1.7.",
-		"GATEHOUSE_OUTBOUND_ALLOW":  "Give hosts and networks such as jwks.internal:8443,10.1.0.0/16.",
-		"GATEHOUSE_PASSWORD_MEMORY": "Give an amount such as 256MiB.",
-		"GATEHOUSE_REDIS_URL":       "Give rediss://user:password@host:6379/0, or redis:// for a Redis on this machine.",
-		"GATEHOUSE_SMTP_URL":        "Give smtps://user:password@smtp.example.com:465, or smtp:// for one with STARTTLS; several as a comma list.",
-		"GATEHOUSE_MAIL_FROM":       "Give an address such as Example <login@example.com>.",
-		"GATEHOUSE_LOG_LEVEL":       "Give debug, info, warn or error.",
-		"GATEHOUSE_SHUTDOWN_DELAY":  "Give a duration such as 5s.",
-		"GATEHOUSE_DRAIN_TIMEOUT":   "Give a duration such as 20s.",
+		"GATEHOUSE_PUBLIC_URL":       "Give an origin such as https://login.example.com.",
+		"GATEHOUSE_SECRET_KEY":       `Make one with: echo "k1:$(openssl rand -base64 32)"`,
+		"GATEHOUSE_TRUSTED_PROXIES":  "Give networks such as 10.0.0.0/8,192.168.1.7.",
+		"GATEHOUSE_OUTBOUND_ALLOW":   "Give hosts and networks such as jwks.internal:8443,10.1.0.0/16.",
+		"GATEHOUSE_PASSWORD_MEMORY":  "Give an amount such as 256MiB.",
+		"GATEHOUSE_REDIS_URL":        "Give rediss://user:password@host:6379/0, or redis:// for a Redis on this machine.",
+		"GATEHOUSE_SMTP_URL":         "Give smtps://user:password@smtp.example.com:465, or smtp:// for one with STARTTLS; several as a comma list.",
+		"GATEHOUSE_MAIL_FROM":        "Give an address such as Example <login@example.com>.",
+		"GATEHOUSE_LOG_LEVEL":        "Give debug, info, warn or error.",
+		"GATEHOUSE_SHUTDOWN_DELAY":   "Give a duration such as 5s.",
+		"GATEHOUSE_DRAIN_TIMEOUT":    "Give a duration such as 20s.",
+		"GATEHOUSE_BREACH_RANGE_URL": "Give an origin such as https://breaches.example.com.",
 	}[name]
 }
 

@@ -45,6 +45,7 @@ func goldenMetrics() map[string]string {
 		"gatehouse_mail_server_passed_over":       "place",
 		"gatehouse_mail_servers":                  "",
 		"gatehouse_password_hashes_in_flight":     "",
+		"gatehouse_password_breach_checks_total":  "outcome",
 		"gatehouse_password_rejected_total":       "",
 		"gatehouse_password_waits_total":          "",
 		"gatehouse_tokens_total":                  "grant outcome",

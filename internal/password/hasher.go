@@ -7,11 +7,27 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/gatehouse-id/gatehouse/internal/password/format"
 )
 
 // ErrBusy says that no share of the memory budget came free in time. The caller
 // answers "unavailable" and names a time to try again.
 var ErrBusy = errors.New("password: too many hashes at once")
+
+// What package format says about a stored hash.
+var (
+	ErrUnknownFormat = format.ErrUnknown
+	ErrMalformed     = format.ErrMalformed
+	ErrTooCostly     = format.ErrTooCostly
+	ErrWeak          = format.ErrWeak
+)
+
+// Argon2id are the parameters of new hashes.
+type Argon2id = format.Argon2id
+
+// DefaultParams returns the parameters that are recommended.
+func DefaultParams() Argon2id { return format.DefaultParams() }
 
 const (
 	defaultBudget = 256 << 20
@@ -56,10 +72,10 @@ func New(o Options) (*Hasher, error) {
 	if o.Rand == nil {
 		o.Rand = rand.Reader
 	}
-	if err := o.Params.validate(); err != nil {
+	if err := o.Params.Check(); err != nil {
 		return nil, fmt.Errorf("argon2id parameters: %w", err)
 	}
-	if o.Params.bytes() > o.MemoryBudget {
+	if o.Params.Bytes() > o.MemoryBudget {
 		return nil, errors.New("the memory budget is smaller than one hash needs")
 	}
 	if o.QueueWait < 0 || o.QueueWait > longestWait {
@@ -67,7 +83,7 @@ func New(o Options) (*Hasher, error) {
 	}
 	return &Hasher{
 		params: o.Params,
-		gate:   newGate(o.MemoryBudget, o.Params.bytes(), o.QueueWait),
+		gate:   newGate(o.MemoryBudget, o.Params.Bytes(), o.QueueWait),
 		rand:   o.Rand,
 	}, nil
 }
@@ -90,58 +106,80 @@ type Result struct {
 }
 
 // Hash returns the argon2id hash of the password in PHC form. Whether the
-// password is good enough is for [Policy] to say.
+// password is good enough is for package policy to say.
 func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
-	normal, err := normalize(plain)
+	normal, err := Normalize(plain)
 	if err != nil {
 		return "", err
 	}
 	if normal == "" {
 		return "", ErrEmpty
 	}
-	salt := make([]byte, saltSize)
+	salt := make([]byte, format.SaltSize)
 	if _, err = io.ReadFull(h.rand, salt); err != nil {
 		return "", fmt.Errorf("draw salt: %w", err)
 	}
-	leave, err := h.gate.enter(ctx, h.params.bytes())
+	leave, err := h.gate.enter(ctx, h.params.Bytes())
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", err)
 	}
 	defer leave()
-	return h.params.hash(salt, normal).String(), nil
+	return h.params.Encode(salt, normal), nil
 }
 
 // Verify compares the password with a stored hash of any known format. Errors
 // are [ErrTooLong], [ErrNotText], [ErrBusy], the context's, and, for a hash that
 // cannot be used, [ErrUnknownFormat], [ErrMalformed] or [ErrTooCostly].
 func (h *Hasher) Verify(ctx context.Context, encoded, plain string) (Result, error) {
-	normal, err := normalize(plain)
+	normal, err := Normalize(plain)
 	if err != nil {
 		return Result{}, err
 	}
-	stored, err := parse(encoded)
+	stored, err := format.Parse(encoded)
 	if err != nil {
 		return Result{}, fmt.Errorf("verify password: %w", err)
 	}
-	leave, err := h.gate.enter(ctx, stored.memory())
+	leave, err := h.gate.enter(ctx, stored.Memory())
 	if err != nil {
 		return Result{}, fmt.Errorf("verify password: %w", err)
 	}
 	defer leave()
-	current := h.params.describes(stored)
+	current := h.params.Describe(stored)
 	raw := plain != normal
 	// Other systems hashed what was typed, byte for byte, so a foreign hash sees
 	// that first. One with our parameters may be either.
-	if raw && !current && stored.matches(plain) {
+	if raw && !current && stored.Matches(plain) {
 		return Result{OK: true, NeedsRehash: true}, nil
 	}
-	if stored.matches(normal) {
+	if stored.Matches(normal) {
 		return Result{OK: true, NeedsRehash: !current}, nil
 	}
-	if raw && current && stored.matches(plain) {
+	if raw && current && stored.Matches(plain) {
 		return Result{OK: true, NeedsRehash: true}, nil
 	}
 	return Result{}, nil
+}
+
+// Reused tells whether the password is one of those in used, which [Used] returns. It always compares with count
+// hashes, dummies standing in for missing ones, and with all of them whatever is found: what it costs tells nothing
+// about how many there are nor which one it was. A hash that cannot be used counts as another password. Its errors are
+// those of Verify that do not concern a stored hash.
+func (h *Hasher) Reused(ctx context.Context, plain string, used []string, count int) (bool, error) {
+	reused := false
+	for i := range max(count, len(used)) {
+		encoded := h.params.Dummy()
+		if i < len(used) {
+			if _, err := format.Parse(used[i]); err == nil {
+				encoded = used[i]
+			}
+		}
+		result, err := h.Verify(ctx, encoded, plain)
+		if err != nil && !errors.Is(err, ErrTooCostly) {
+			return false, err
+		}
+		reused = reused || result.OK
+	}
+	return reused, nil
 }
 
 // VerifyDummy spends what [Hasher.Verify] spends on a wrong password and a hash
@@ -152,18 +190,32 @@ func (h *Hasher) Verify(ctx context.Context, encoded, plain string) (Result, err
 // An imported hash costs what its own parameters say until its first good
 // sign-in, so an attacker who times answers can tell such an account from none.
 func (h *Hasher) VerifyDummy(ctx context.Context, plain string) error {
-	_, err := h.Verify(ctx, h.params.dummy().String(), plain)
+	_, err := h.Verify(ctx, h.params.Dummy(), plain)
 	return err
+}
+
+// ValidateEncoded says whether a hash may be imported: of a known format, well formed and affordable ([ErrTooCostly]).
+// [ErrWeak] says that it is all this, but below the floor of the OWASP Password Storage Cheat Sheet: whoever imports
+// decides. Verification has no floor, and replaces such a hash at the next good sign-in.
+func ValidateEncoded(encoded string) error {
+	stored, err := format.Parse(encoded)
+	if err != nil {
+		return err
+	}
+	if stored.Weak() {
+		return ErrWeak
+	}
+	return nil
 }
 
 // ValidateEncoded is [ValidateEncoded] and refuses, in addition, a hash that
 // needs more than this hasher's memory budget.
 func (h *Hasher) ValidateEncoded(encoded string) error {
-	stored, err := parse(encoded)
+	stored, err := format.Parse(encoded)
 	if err != nil {
 		return err
 	}
-	if stored.memory() > h.gate.budget {
+	if stored.Memory() > h.gate.budget {
 		return ErrTooCostly
 	}
 	return ValidateEncoded(encoded)

@@ -20,10 +20,10 @@ var (
 	ErrEmpty = errors.New("password: empty")
 )
 
-// normalize is the one function between what a person typed and what is hashed.
+// Normalize is the one function between what a person typed and what is hashed.
 // The lengths are checked before the costly part, and again because NFKC may
-// expand one code point to eighteen.
-func normalize(plain string) (string, error) {
+// expand one code point to eighteen. Its errors are [ErrTooLong] and [ErrNotText].
+func Normalize(plain string) (string, error) {
 	if len(plain) > MaxLength*utf8.UTFMax {
 		return "", ErrTooLong
 	}

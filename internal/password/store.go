@@ -18,12 +18,28 @@ type Candidate struct {
 	ID      uuid.UUID
 	Subject string
 	Active  bool
-	// Hash is "" when the person has no password.
+	// Hash is "" when the person has no password, or one that has expired.
 	Hash string
+	// MustChange is why the person must choose another password, "" for no reason.
+	MustChange Reason
+	// ChangedAt is when the password was set; zero without one.
+	ChangedAt time.Time
 }
 
-// Find returns the candidate of a canonical identifier; realm.ErrUnknown when nobody has it.
-func Find(ctx context.Context, r postgres.Reader, canonical string) (Candidate, error) {
+// Reason is why a person must choose another password at the next sign-in.
+type Reason string
+
+// The reasons.
+const (
+	ByAdmin   Reason = "admin"     // an administrator, or the person's own "this was not me"
+	Temporary Reason = "temporary" // the password was chosen by an administrator, for once
+	Breached  Reason = "breach"    // it is known from a breach
+	ByPolicy  Reason = "policy"    // the realm asks for more than when it was chosen
+)
+
+// Find returns the candidate of a canonical identifier; realm.ErrUnknown when nobody has it. A one-time password that
+// expired before now is like none.
+func Find(ctx context.Context, r postgres.Reader, canonical string, now time.Time) (Candidate, error) {
 	row, err := db.New().Candidate(ctx, r, canonical)
 	if postgres.NoRows(err) {
 		return Candidate{}, fmt.Errorf("user: %w", realm.ErrUnknown)
@@ -31,15 +47,79 @@ func Find(ctx context.Context, r postgres.Reader, canonical string) (Candidate, 
 	if err != nil {
 		return Candidate{}, fmt.Errorf("find who signs in: %w", err)
 	}
-	return Candidate{ID: row.ID, Subject: row.Subject, Active: row.Status == "active", Hash: row.Hash}, nil
+	c := Candidate{ID: row.ID, Subject: row.Subject, Active: row.Status == "active", Hash: row.Hash, MustChange: Reason(row.MustChange)}
+	if row.ChangedAt != nil {
+		c.ChangedAt = *row.ChangedAt
+	}
+	if row.ExpiresAt != nil && !now.Before(*row.ExpiresAt) {
+		c.Hash = ""
+	}
+	return c, nil
 }
 
-// Set stores a hash as the person's password.
+// Set stores a hash as the person's password. What it replaces is kept for as long as the realm forbids to choose it
+// again; a demand to change is met.
 func Set(ctx context.Context, tx realm.Tx, user uuid.UUID, hash string, now time.Time) error {
-	if err := db.New().SetPassword(ctx, tx, db.SetPasswordParams{UserID: user, Hash: hash, Now: now}); err != nil {
+	return set(ctx, tx, db.SetPasswordParams{UserID: user, Hash: hash, Now: now})
+}
+
+// SetTemporary stores the hash of a password that somebody else chose for the person: it works until it expires, and
+// has to be changed at the first sign-in.
+func SetTemporary(ctx context.Context, tx realm.Tx, user uuid.UUID, hash string, expires, now time.Time) error {
+	err := set(ctx, tx, db.SetPasswordParams{UserID: user, Hash: hash, Now: now, MustChange: string(Temporary), ExpiresAt: &expires})
+	if err != nil {
+		return err
+	}
+	return event.Record(ctx, tx, ChangeDemanded{Subject: event.Subject{User: user}, Reason: string(Temporary)}, now)
+}
+
+func set(ctx context.Context, tx realm.Tx, p db.SetPasswordParams) error {
+	q := db.New()
+	old, err := q.Lock(ctx, tx, p.UserID)
+	if err != nil && !postgres.NoRows(err) {
+		return fmt.Errorf("lock a password: %w", err)
+	}
+	// The current password is one of those that the realm counts.
+	keep := max(tx.In().Settings.Password.History-1, 0)
+	if err == nil && keep > 0 {
+		if err := q.Remember(ctx, tx, db.RememberParams{UserID: p.UserID, Hash: old, Now: p.Now}); err != nil {
+			return fmt.Errorf("keep a replaced password: %w", err)
+		}
+	}
+	if err := q.Forget(ctx, tx, db.ForgetParams{UserID: p.UserID, Keep: int64(keep)}); err != nil {
+		return fmt.Errorf("forget replaced passwords: %w", err)
+	}
+	if err := q.SetPassword(ctx, tx, p); err != nil {
 		return fmt.Errorf("set a password: %w", err)
 	}
-	return event.Record(ctx, tx, Changed{Subject: event.Subject{User: user}}, now)
+	return event.Record(ctx, tx, Changed{Subject: event.Subject{User: p.UserID}}, p.Now)
+}
+
+// MustChange makes the person choose another password at the next sign-in. Whoever has none has nothing to change.
+func MustChange(ctx context.Context, tx realm.Tx, user uuid.UUID, why Reason, now time.Time) error {
+	n, err := db.New().DemandChange(ctx, tx, db.DemandChangeParams{UserID: user, Reason: string(why)})
+	if err != nil {
+		return fmt.Errorf("demand another password: %w", err)
+	}
+	if n == 0 {
+		return nil
+	}
+	return event.Record(ctx, tx, ChangeDemanded{Subject: event.Subject{User: user}, Reason: string(why)}, now)
+}
+
+// Used returns the hashes of the person's latest passwords for [Hasher.Reused]: the current one first, and as many of
+// the replaced ones as the realm forbids to choose again.
+func Used(ctx context.Context, r realm.Realm, user uuid.UUID) ([]string, error) {
+	current, err := Stored(ctx, r, user)
+	if err != nil || current == "" {
+		return nil, err
+	}
+	most := int32(max(r.Settings.Password.History-1, 0)) //nolint:gosec // G115: at most 24
+	replaced, err := db.New().Replaced(ctx, r, db.ReplacedParams{UserID: user, Most: most})
+	if err != nil {
+		return nil, fmt.Errorf("read replaced passwords: %w", err)
+	}
+	return append([]string{current}, replaced...), nil
 }
 
 // Upgrade replaces a hash that was just proved by a stronger one of the same password, unless it changed
@@ -66,29 +146,3 @@ func Stored(ctx context.Context, r postgres.Reader, user uuid.UUID) (string, err
 	}
 	return hash, nil
 }
-
-// Changed says that a password was set.
-type Changed struct {
-	event.Subject `json:"-"`
-}
-
-// Type implements event.Event.
-func (Changed) Type() string { return "password.changed" }
-
-// Upgraded says that a password was hashed anew with stronger parameters.
-type Upgraded struct {
-	event.Subject `json:"-"`
-}
-
-// Type implements event.Event.
-func (Upgraded) Type() string { return "password.upgraded" }
-
-// Refused says that a sign-in failed.
-type Refused struct {
-	event.Subject `json:"-"`
-	// Reason is unknown, wrong, inactive or throttled; it is never shown to the person.
-	Reason string `json:"reason"`
-}
-
-// Type implements event.Event.
-func (Refused) Type() string { return "login.refused" }

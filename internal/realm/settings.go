@@ -58,12 +58,6 @@ func (m Mail) check() []string {
 	return wrong
 }
 
-// PasswordPolicy is what a new password must fulfil.
-type PasswordPolicy struct {
-	// MinLength in code points: 8 to 256, 12 by default.
-	MinLength int `json:"min_length,omitempty" yaml:"min_length,omitempty"`
-}
-
 // Lifetimes of what a realm hands out.
 type Lifetimes struct {
 	Code               Duration `json:"code,omitempty" yaml:"code,omitempty"`
@@ -147,9 +141,7 @@ func (s Settings) WithDefaults() Settings {
 	if s.SigningAlg == "" {
 		s.SigningAlg = "ES256"
 	}
-	if s.Password.MinLength == 0 {
-		s.Password.MinLength = 12
-	}
+	s.Password = s.Password.withDefaults()
 	return s
 }
 
@@ -169,9 +161,7 @@ func (s Settings) Check() []string {
 	if alg := s.SigningAlg; alg != "" && !slices.Contains(SigningAlgs(), alg) {
 		wrong = append(wrong, fmt.Sprintf("signing_alg is %q; allowed are %q", alg, SigningAlgs()))
 	}
-	if n := s.Password.MinLength; n != 0 && (n < 8 || n > 256) {
-		wrong = append(wrong, fmt.Sprintf("password.min_length is %d; allowed are 8 to 256", n))
-	}
+	wrong = append(wrong, s.Password.check()...)
 	if s.StartURL != "" {
 		if u, err := url.Parse(s.StartURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 			wrong = append(wrong, fmt.Sprintf("start_url: %q is not an http or https address", s.StartURL))

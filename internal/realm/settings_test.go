@@ -2,6 +2,7 @@ package realm_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -65,6 +66,16 @@ func TestSettingsBounds(t *testing.T) {
 		{"a rate below nothing", realm.Settings{RateLimits: realm.RateLimits{Page: -1}}, "rate_limits.page is -1"},
 		{"password of 8", realm.Settings{Password: realm.PasswordPolicy{MinLength: 8}}, ""},
 		{"password of 7", realm.Settings{Password: realm.PasswordPolicy{MinLength: 7}}, "password.min_length is 7; allowed are 8 to 256"},
+		{"every kind of character", realm.Settings{Password: realm.PasswordPolicy{MinUpper: 1, MinLower: 16, MinDigits: 2, MinSymbols: 1, MinStrength: 4, History: 24}}, ""},
+		{"too many capitals", realm.Settings{Password: realm.PasswordPolicy{MinUpper: 17}}, "password.min_upper is 17; allowed are 0 to 16"},
+		{"fewer than no digits", realm.Settings{Password: realm.PasswordPolicy{MinDigits: -1}}, "password.min_digits is -1"},
+		{"strength of 5", realm.Settings{Password: realm.PasswordPolicy{MinStrength: 5}}, "password.min_strength is 5; allowed are 1 to 4"},
+		{"history of 25", realm.Settings{Password: realm.PasswordPolicy{History: 25}}, "password.history is 25; allowed are 0 to 24"},
+		{"age of an hour", realm.Settings{Password: realm.PasswordPolicy{MaxAge: realm.Duration(time.Hour)}}, "password.max_age is 1h; allowed are 1d to 730d"},
+		{"a source that there is not", realm.Settings{Password: realm.PasswordPolicy{Breached: "yes"}}, `password.breached is "yes"`},
+		{"a forbidden word", realm.Settings{Password: realm.PasswordPolicy{ForbiddenWords: []string{"velocity"}}}, ""},
+		{"a forbidden letter", realm.Settings{Password: realm.PasswordPolicy{ForbiddenWords: []string{"a"}}}, `password.forbidden_words: "a"`},
+		{"too many forbidden words", realm.Settings{Password: realm.PasswordPolicy{ForbiddenWords: slices.Repeat([]string{"word"}, 201)}}, "password.forbidden_words are 201"},
 		{"password of 257", realm.Settings{Password: realm.PasswordPolicy{MinLength: 257}}, "password.min_length"},
 	} {
 		wrong := c.s.Check()

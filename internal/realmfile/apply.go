@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/i18n"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/password"
+	"github.com/gatehouse-id/gatehouse/internal/password/policy"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/user"
@@ -76,13 +77,14 @@ func (a *Applier) Apply(ctx context.Context, f File, o ApplyOptions) (report Rep
 // run is one application of one file.
 type run struct {
 	Options
-	f         File
-	o         ApplyOptions
-	passwords []credential // one for each person of the file
-	isNew     bool         // the realm is being made
-	minLength int          // of new passwords
-	found     *issues
-	report    Report
+	f          File
+	o          ApplyOptions
+	passwords  []credential  // one for each person of the file
+	isNew      bool          // the realm is being made
+	demands    policy.Policy // on new passwords
+	weakHashes bool          // may be brought along
+	found      *issues
+	report     Report
 }
 
 func (a *Applier) attempt(ctx context.Context, f File, o ApplyOptions) (Report, error) {
@@ -233,7 +235,7 @@ func (w *run) checkLocale(locale string) {
 
 // fill makes what is in the realm. Everything that is wrong is collected before anything is given up.
 func (w *run) fill(ctx context.Context, tx realm.Tx, s realm.Settings) error {
-	w.minLength = s.WithDefaults().Password.MinLength
+	w.demands, w.weakHashes = policy.New(s.Password, w.f.Realm()), s.Password.AcceptWeakHashes
 	if err := w.keys(ctx, tx); err != nil {
 		return err
 	}

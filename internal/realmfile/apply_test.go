@@ -93,7 +93,7 @@ func (b *bundle) person(t *testing.T, r realm.Realm, name string) (u user.User) 
 
 func (b *bundle) signsIn(t *testing.T, r realm.Realm, name, plain string) bool {
 	t.Helper()
-	c, err := password.Find(t.Context(), r, name)
+	c, err := password.Find(t.Context(), r, name, b.Clock.Now())
 	require.NoError(t, err)
 	require.NotEmpty(t, c.Hash)
 	result, err := b.hasher.Verify(t.Context(), c.Hash, plain)

@@ -1,6 +1,7 @@
 package realmfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/password"
+	"github.com/gatehouse-id/gatehouse/internal/password/policy"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/user"
 )
@@ -40,7 +42,7 @@ func checkFile(doc *named[document], found *issues) {
 		checkApplication(&d.Applications[i], clients, found)
 	}
 	for i := range d.Users {
-		checkPerson(&d.Users[i], people, d.Settings.Password.MinLength, found)
+		checkPerson(&d.Users[i], people, laxest(d), found)
 		clients.refuseSubject(&d.Users[i])
 	}
 }
@@ -123,7 +125,7 @@ func checkText(p *named[application], field, text string, found *issues) {
 	}
 }
 
-func checkPerson(p *named[person], names *unique, minLength int, found *issues) {
+func checkPerson(p *named[person], names *unique, demands policy.Policy, found *issues) {
 	if !p.has("username") && !p.has("email") {
 		found.add(p.node, p.path, "", "has neither username nor email")
 		return
@@ -141,7 +143,7 @@ func checkPerson(p *named[person], names *unique, minLength int, found *issues) 
 	for _, sentence := range p.given.Claims.Check() {
 		found.addAll(at, path, []string{strings.TrimPrefix(sentence, "claim ")})
 	}
-	checkPassword(p, minLength, found)
+	checkPassword(p, demands, found)
 }
 
 func checkIdentifier(p *named[person], field, typed string, parse func(string) (user.Identifier, error), names *unique, found *issues) {
@@ -181,7 +183,7 @@ func validSubject(subject string) bool {
 		!strings.ContainsFunc(subject, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-func checkPassword(p *named[person], minLength int, found *issues) {
+func checkPassword(p *named[person], demands policy.Policy, found *issues) {
 	var given []string
 	for _, field := range []string{"password", "password_hash", "generate_password"} {
 		if p.has(field) && (field != "generate_password" || p.given.GeneratePassword) {
@@ -194,32 +196,68 @@ func checkPassword(p *named[person], minLength int, found *issues) {
 		return
 	}
 	if p.has("password") {
-		if minLength == 0 {
-			minLength = password.LowestMinLength // the realm's may be as low
-		}
-		reportPolicy(p, minLength, found)
+		reportPolicy(p, demands, found)
 	}
 	if p.has("password_hash") {
-		if err := password.ValidateEncoded(p.given.PasswordHash.Reveal()); err != nil {
-			at, path := p.at("password_hash")
-			found.add(at, path, "", "cannot be imported: %s", strings.TrimPrefix(err.Error(), "password: "))
+		// Whether the realm takes weak ones is known when the file is applied.
+		if err := password.ValidateEncoded(p.given.PasswordHash.Reveal()); err != nil && !errors.Is(err, password.ErrWeak) {
+			reportHash(p, err, found)
 		}
 	}
 }
 
-// reportPolicy tells what a plain password lacks.
-func reportPolicy(p *named[person], minLength int, found *issues) {
-	at, path := p.at("password")
-	for _, v := range (password.Policy{MinLength: minLength}).Check(p.given.Password.Reveal()) {
-		switch v.Key {
-		case password.KeyTooShort:
-			found.add(at, path, "", "is shorter than the %v characters that the realm's policy asks for", v.Params["min"])
-		case password.KeyTooLong:
-			found.add(at, path, "", "is longer than %v characters", v.Params["max"])
-		default:
-			found.add(at, path, "", "is not text in UTF-8")
-		}
+// laxest is the policy that the realm will have at least: what the file leaves open may be stored already.
+func laxest(d *document) policy.Policy {
+	const lowestLength, lowestStrength = 8, 1
+	rules := d.Settings.Password
+	rules.MinLength, rules.MinStrength = cmp.Or(rules.MinLength, lowestLength), cmp.Or(rules.MinStrength, lowestStrength)
+	return policy.New(rules, d.Realm)
+}
+
+func reportHash(p *named[person], err error, found *issues) {
+	at, path := p.at("password_hash")
+	hint := ""
+	if errors.Is(err, password.ErrWeak) {
+		hint = "settings.password.accept_weak_hashes takes it nevertheless, until the next good sign-in."
 	}
+	found.add(at, path, hint, "cannot be imported: %s", strings.TrimPrefix(err.Error(), "password: "))
+}
+
+// reportPolicy tells what a plain password lacks.
+func reportPolicy(p *named[person], demands policy.Policy, found *issues) {
+	at, path := p.at("password")
+	given := p.given
+	about := policy.Person{Words: []string{given.Username, given.Email, given.Claims.Name, given.Claims.GivenName, given.Claims.FamilyName}}
+	for _, v := range demands.Check(given.Password.Reveal(), about) {
+		found.add(at, path, "", "%s", lack(v))
+	}
+}
+
+func lack(v policy.Violation) string {
+	counted := func(what string) string { return fmt.Sprintf("has fewer than %v %s", v.Params["n"], what) }
+	switch v.Rule {
+	case policy.Length:
+		return fmt.Sprintf("is shorter than the %v characters that the realm's policy asks for", v.Params["n"])
+	case policy.Longest:
+		return fmt.Sprintf("is longer than %v characters", v.Params["n"])
+	case policy.Upper:
+		return counted("capital letters")
+	case policy.Lower:
+		return counted("small letters")
+	case policy.Digits:
+		return counted("digits")
+	case policy.Symbols:
+		return counted("symbols")
+	case policy.Forbidden:
+		return "has a word that the realm forbids"
+	case policy.Personal:
+		return "is built from names that are known to go with it"
+	case policy.Common:
+		return "is one of the most common passwords"
+	case policy.Strength:
+		return "is too easy to guess"
+	}
+	return "is not text in UTF-8"
 }
 
 // unique refuses a name that stands in the file twice.

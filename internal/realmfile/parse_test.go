@@ -91,7 +91,7 @@ func TestParse(t *testing.T) {
 			"realm: demo\nname: Acme $${env:NOPE}",
 			"realm: demo\nname: ${env:NAME}", // what comes in is not looked at again
 			"realm: demo\napplications: [{client_id: a, secrets: [\"${env:DIGITS}\", \"${file:secret.txt}\"]}]",
-			"realm: demo\nsettings: {password: {min_length: 8}}\nusers: [{username: a, password: 0a0a0a0a}]",
+			"realm: demo\nsettings: {password: {min_length: 8}}\nusers: [{username: a, password: 0a7q9w2z}]",
 		} {
 			_, err := parse(content)
 			require.NoError(t, err, content)

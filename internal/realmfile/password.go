@@ -33,11 +33,17 @@ func (w *run) prepare(ctx context.Context, r realm.Realm, p *named[person]) (cre
 		if err != nil {
 			return c, err
 		}
-		found, err := password.Find(ctx, r, key.Canonical)
-		if err != nil && !errors.Is(err, realm.ErrUnknown) {
+		found, err := password.Find(ctx, r, key.Canonical, w.Now())
+		switch {
+		case errors.Is(err, realm.ErrUnknown):
+		case err != nil:
 			return c, err
+		default:
+			// Find hides what has expired.
+			if c.seen, err = password.Stored(ctx, r, found.ID); err != nil {
+				return c, err
+			}
 		}
-		c.seen = found.Hash
 	}
 	if p.given.GeneratePassword {
 		if c.seen != "" {
@@ -97,9 +103,12 @@ func (w *run) password(ctx context.Context, tx realm.Tx, p *named[person], u use
 			return nil
 		}
 		hash = p.given.PasswordHash.Reveal()
-		if err := w.Hasher.ValidateEncoded(hash); err != nil {
-			at, path := p.at("password_hash")
-			w.found.add(at, path, "", "cannot be imported: %s", strings.TrimPrefix(err.Error(), "password: "))
+		err := w.Hasher.ValidateEncoded(hash)
+		if w.weakHashes && errors.Is(err, password.ErrWeak) {
+			err = nil
+		}
+		if err != nil {
+			reportHash(p, err, w.found)
 			return nil
 		}
 	} else if stored != c.seen {
@@ -110,7 +119,7 @@ func (w *run) password(ctx context.Context, tx realm.Tx, p *named[person], u use
 	}
 	if p.has("password") {
 		before := len(w.found.list)
-		if reportPolicy(p, w.minLength, w.found); len(w.found.list) > before {
+		if reportPolicy(p, w.demands, w.found); len(w.found.list) > before {
 			return nil
 		}
 	}

@@ -57,8 +57,14 @@ func TestSchema(t *testing.T) {
 		settings := properties["settings"].(object)["properties"].(object)
 		standard := realm.Settings{}.WithDefaults()
 		require.Equal(t, standard.Locale, settings["locale"].(object)["default"])
-		length := settings["password"].(object)["properties"].(object)["min_length"].(object)["default"]
-		require.InDelta(t, standard.Password.MinLength, length, 0)
+		passwords := settings["password"].(object)["properties"].(object)
+		for name, index := range fieldsOf(reflect.TypeFor[realm.PasswordPolicy]()) {
+			used, err := json.Marshal(reflect.ValueOf(standard.Password).FieldByIndex(index).Interface())
+			require.NoError(t, err)
+			written, err := json.Marshal(passwords[name].(object)["default"])
+			require.NoError(t, err)
+			require.JSONEq(t, strings.Replace(string(used), "null", "[]", 1), string(written), name)
+		}
 		rates := settings["rate_limits"].(object)["properties"].(object)
 		for name, index := range fieldsOf(reflect.TypeFor[realm.RateLimits]()) {
 			require.InDelta(t, reflect.ValueOf(standard.RateLimits).FieldByIndex(index).Int(), rates[name].(object)["default"], 0, name)

@@ -1,13 +1,37 @@
 -- name: Candidate :one
--- Candidate finds the person of a canonical identifier and the hash to compare with; the hash is empty when the
--- person has no password.
-SELECT u.id, u.subject, u.status, coalesce(p.hash, '')::text AS hash
+-- Candidate finds the person of a canonical identifier and their password; the hash is empty when there is none.
+SELECT u.id, u.subject, u.status, coalesce(p.hash, '')::text AS hash, coalesce(p.must_change, '')::text AS must_change,
+  p.changed_at, p.expires_at
 FROM identifiers i JOIN users u ON u.id = i.user_id LEFT JOIN passwords p ON p.user_id = u.id
 WHERE i.canonical = @canonical;
 
 -- name: SetPassword :exec
-INSERT INTO passwords (user_id, hash, changed_at) VALUES (@user_id, @hash, @now)
-ON CONFLICT ON CONSTRAINT passwords_pkey DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at;
+INSERT INTO passwords (user_id, hash, changed_at, must_change, expires_at)
+VALUES (@user_id, @hash, @now, @must_change, sqlc.narg(expires_at))
+ON CONFLICT ON CONSTRAINT passwords_pkey DO UPDATE
+SET hash = excluded.hash, changed_at = excluded.changed_at, must_change = excluded.must_change, expires_at = excluded.expires_at;
+
+-- name: Lock :one
+-- Lock returns the hash that is about to be replaced, and lets nobody else replace it meanwhile.
+SELECT p.hash FROM passwords p WHERE p.user_id = @user_id FOR UPDATE;
+
+-- name: Remember :exec
+-- Remember keeps a hash that is being replaced.
+INSERT INTO password_history (user_id, position, hash, replaced_at)
+SELECT @user_id, coalesce(max(h.position), 0) + 1, @hash, @now FROM password_history h WHERE h.user_id = @user_id;
+
+-- name: Forget :exec
+-- Forget deletes all replaced hashes but the latest ones.
+DELETE FROM password_history h
+WHERE h.user_id = @user_id
+  AND h.position <= (SELECT max(l.position) FROM password_history l WHERE l.user_id = @user_id) - @keep::bigint;
+
+-- name: Replaced :many
+-- Replaced returns replaced hashes, the latest first.
+SELECT h.hash FROM password_history h WHERE h.user_id = @user_id ORDER BY h.position DESC LIMIT @most;
+
+-- name: DemandChange :execrows
+UPDATE passwords p SET must_change = @reason WHERE p.user_id = @user_id;
 
 -- name: Upgrade :execrows
 -- Upgrade replaces a hash by a stronger one of the same password, unless the password changed meanwhile.

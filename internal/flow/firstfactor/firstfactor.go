@@ -177,7 +177,7 @@ func (step Step) find(ctx context.Context, r realm.Realm, typed string) (candida
 		return candidate{}, err
 	}
 	who.canonical = id.Canonical
-	found, err := password.Find(ctx, r, id.Canonical)
+	found, err := password.Find(ctx, r, id.Canonical, step.Now())
 	switch {
 	case errors.Is(err, realm.ErrUnknown):
 		return who, nil

@@ -13,20 +13,23 @@ import (
 )
 
 const candidate = `-- name: Candidate :one
-SELECT u.id, u.subject, u.status, coalesce(p.hash, '')::text AS hash
+SELECT u.id, u.subject, u.status, coalesce(p.hash, '')::text AS hash, coalesce(p.must_change, '')::text AS must_change,
+  p.changed_at, p.expires_at
 FROM identifiers i JOIN users u ON u.id = i.user_id LEFT JOIN passwords p ON p.user_id = u.id
 WHERE i.canonical = $1
 `
 
 type CandidateRow struct {
-	ID      uuid.UUID
-	Subject string
-	Status  string
-	Hash    string
+	ID         uuid.UUID
+	Subject    string
+	Status     string
+	Hash       string
+	MustChange string
+	ChangedAt  *time.Time
+	ExpiresAt  *time.Time
 }
 
-// Candidate finds the person of a canonical identifier and the hash to compare with; the hash is empty when the
-// person has no password.
+// Candidate finds the person of a canonical identifier and their password; the hash is empty when there is none.
 func (q *Queries) Candidate(ctx context.Context, db DBTX, canonical string) (CandidateRow, error) {
 	row := db.QueryRow(ctx, candidate, canonical)
 	var i CandidateRow
@@ -35,8 +38,45 @@ func (q *Queries) Candidate(ctx context.Context, db DBTX, canonical string) (Can
 		&i.Subject,
 		&i.Status,
 		&i.Hash,
+		&i.MustChange,
+		&i.ChangedAt,
+		&i.ExpiresAt,
 	)
 	return i, err
+}
+
+const demandChange = `-- name: DemandChange :execrows
+UPDATE passwords p SET must_change = $1 WHERE p.user_id = $2
+`
+
+type DemandChangeParams struct {
+	Reason string
+	UserID uuid.UUID
+}
+
+func (q *Queries) DemandChange(ctx context.Context, db DBTX, arg DemandChangeParams) (int64, error) {
+	result, err := db.Exec(ctx, demandChange, arg.Reason, arg.UserID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const forget = `-- name: Forget :exec
+DELETE FROM password_history h
+WHERE h.user_id = $1
+  AND h.position <= (SELECT max(l.position) FROM password_history l WHERE l.user_id = $1) - $2::bigint
+`
+
+type ForgetParams struct {
+	UserID uuid.UUID
+	Keep   int64
+}
+
+// Forget deletes all replaced hashes but the latest ones.
+func (q *Queries) Forget(ctx context.Context, db DBTX, arg ForgetParams) error {
+	_, err := db.Exec(ctx, forget, arg.UserID, arg.Keep)
+	return err
 }
 
 const hash = `-- name: Hash :one
@@ -50,19 +90,88 @@ func (q *Queries) Hash(ctx context.Context, db DBTX, userID uuid.UUID) (string, 
 	return hash, err
 }
 
-const setPassword = `-- name: SetPassword :exec
-INSERT INTO passwords (user_id, hash, changed_at) VALUES ($1, $2, $3)
-ON CONFLICT ON CONSTRAINT passwords_pkey DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at
+const lock = `-- name: Lock :one
+SELECT p.hash FROM passwords p WHERE p.user_id = $1 FOR UPDATE
 `
 
-type SetPasswordParams struct {
+// Lock returns the hash that is about to be replaced, and lets nobody else replace it meanwhile.
+func (q *Queries) Lock(ctx context.Context, db DBTX, userID uuid.UUID) (string, error) {
+	row := db.QueryRow(ctx, lock, userID)
+	var hash string
+	err := row.Scan(&hash)
+	return hash, err
+}
+
+const remember = `-- name: Remember :exec
+INSERT INTO password_history (user_id, position, hash, replaced_at)
+SELECT $1, coalesce(max(h.position), 0) + 1, $2, $3 FROM password_history h WHERE h.user_id = $1
+`
+
+type RememberParams struct {
 	UserID uuid.UUID
 	Hash   string
 	Now    time.Time
 }
 
+// Remember keeps a hash that is being replaced.
+func (q *Queries) Remember(ctx context.Context, db DBTX, arg RememberParams) error {
+	_, err := db.Exec(ctx, remember, arg.UserID, arg.Hash, arg.Now)
+	return err
+}
+
+const replaced = `-- name: Replaced :many
+SELECT h.hash FROM password_history h WHERE h.user_id = $1 ORDER BY h.position DESC LIMIT $2
+`
+
+type ReplacedParams struct {
+	UserID uuid.UUID
+	Most   int32
+}
+
+// Replaced returns replaced hashes, the latest first.
+func (q *Queries) Replaced(ctx context.Context, db DBTX, arg ReplacedParams) ([]string, error) {
+	rows, err := db.Query(ctx, replaced, arg.UserID, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var hash string
+		if err := rows.Scan(&hash); err != nil {
+			return nil, err
+		}
+		items = append(items, hash)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const setPassword = `-- name: SetPassword :exec
+INSERT INTO passwords (user_id, hash, changed_at, must_change, expires_at)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT ON CONSTRAINT passwords_pkey DO UPDATE
+SET hash = excluded.hash, changed_at = excluded.changed_at, must_change = excluded.must_change, expires_at = excluded.expires_at
+`
+
+type SetPasswordParams struct {
+	UserID     uuid.UUID
+	Hash       string
+	Now        time.Time
+	MustChange string
+	ExpiresAt  *time.Time
+}
+
 func (q *Queries) SetPassword(ctx context.Context, db DBTX, arg SetPasswordParams) error {
-	_, err := db.Exec(ctx, setPassword, arg.UserID, arg.Hash, arg.Now)
+	_, err := db.Exec(ctx, setPassword,
+		arg.UserID,
+		arg.Hash,
+		arg.Now,
+		arg.MustChange,
+		arg.ExpiresAt,
+	)
 	return err
 }
 

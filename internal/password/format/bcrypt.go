@@ -1,4 +1,4 @@
-package password
+package format
 
 import (
 	"strings"
@@ -20,10 +20,14 @@ const (
 type bcryptHash struct {
 	encoded string
 	cost    uint32
+	// before is done to the password first, nil for nothing.
+	before func(plain string) string
 }
 
-func parseBcrypt(encoded string) (stored, error) {
-	if len(encoded) != bcryptLength || encoded[6] != '$' || strings.Trim(encoded[7:], bcryptAlphabet) != "" {
+func parseBcrypt(encoded string) (Hash, error) { return bcryptAfter(encoded, nil) }
+
+func bcryptAfter(encoded string, before func(plain string) string) (Hash, error) {
+	if len(encoded) != bcryptLength || !strings.HasPrefix(encoded, "$2") || encoded[6] != '$' || strings.Trim(encoded[7:], bcryptAlphabet) != "" {
 		return nil, ErrMalformed
 	}
 	// Costs are written with two digits.
@@ -31,18 +35,21 @@ func parseBcrypt(encoded string) (stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	return bcryptHash{encoded: encoded, cost: cost}, nil
+	return bcryptHash{encoded: encoded, cost: cost, before: before}, nil
 }
 
 // matches refuses a password beyond 72 bytes even when its beginning is right:
 // two different passwords must not open one account. It still spends the
 // hash, so that the refusal takes as long as any other.
-func (h bcryptHash) matches(plain string) bool {
+func (h bcryptHash) Matches(plain string) bool {
+	if h.before != nil {
+		plain = h.before(plain)
+	}
 	short := plain[:min(len(plain), bcryptMaxInput)]
 	equal := bcrypt.CompareHashAndPassword([]byte(h.encoded), []byte(short)) == nil
 	return equal && len(plain) <= bcryptMaxInput
 }
 
-func (h bcryptHash) memory() int64 { return bcryptMemory }
+func (h bcryptHash) Memory() int64 { return bcryptMemory }
 
-func (h bcryptHash) weak() bool { return h.cost < bcryptMinCost }
+func (h bcryptHash) Weak() bool { return h.cost < bcryptMinCost }

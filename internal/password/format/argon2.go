@@ -1,4 +1,4 @@
-package password
+package format
 
 import (
 	"crypto/subtle"
@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	saltSize = 16
+	// SaltSize is the least length, in bytes, of the salt of new hashes.
+	SaltSize = 16
 	hashSize = 32
 
 	argon2MaxMemory  = 1 << 20 // KiB
@@ -30,36 +31,39 @@ type Argon2id struct {
 // Sheet recommends: 19 MiB, two passes, one lane.
 func DefaultParams() Argon2id { return Argon2id{MemoryKiB: 19456, Time: 2, Parallelism: 1} }
 
-func (a Argon2id) validate() error {
+// Check returns ErrTooCostly or ErrWeak for parameters that no new hash may have.
+func (a Argon2id) Check() error {
 	h := argon2Hash{id: true, params: a}
 	switch {
 	case a.Parallelism == 0:
 		return errors.New("no lane")
 	case a.MemoryKiB > argon2MaxMemory || a.Time > argon2MaxTime || a.Parallelism > argon2MaxThreads:
 		return ErrTooCostly
-	case h.weak():
+	case h.Weak():
 		return ErrWeak
 	}
 	return nil
 }
 
-func (a Argon2id) bytes() int64 { return int64(a.MemoryKiB) << 10 }
+// Bytes is how much memory one hash takes.
+func (a Argon2id) Bytes() int64 { return int64(a.MemoryKiB) << 10 }
 
-func (a Argon2id) hash(salt []byte, plain string) argon2Hash {
+// Encode computes the hash of plain in PHC form. The salt has at least SaltSize bytes.
+func (a Argon2id) Encode(salt []byte, plain string) string {
 	h := argon2Hash{id: true, params: a, salt: salt}
 	h.digest = h.compute(plain, hashSize)
-	return h
+	return h.String()
 }
 
-// dummy is a hash that nothing matches: its digest was not computed.
-func (a Argon2id) dummy() argon2Hash {
-	return argon2Hash{id: true, params: a, salt: make([]byte, saltSize), digest: make([]byte, hashSize)}
+// Dummy is a hash that nothing matches: its digest was not computed.
+func (a Argon2id) Dummy() string {
+	return argon2Hash{id: true, params: a, salt: make([]byte, SaltSize), digest: make([]byte, hashSize)}.String()
 }
 
-// describes reports whether a stored hash is what we would make today.
-func (a Argon2id) describes(s stored) bool {
+// Describe reports whether a stored hash is what Encode would make today.
+func (a Argon2id) Describe(s Hash) bool {
 	h, ok := s.(argon2Hash)
-	return ok && h.id && h.params == a && len(h.salt) >= saltSize && len(h.digest) >= hashSize
+	return ok && h.id && h.params == a && len(h.salt) >= SaltSize && len(h.digest) >= hashSize
 }
 
 // argon2Hash is argon2id or argon2i in PHC form.
@@ -70,7 +74,7 @@ type argon2Hash struct {
 	digest []byte
 }
 
-func parseArgon2(encoded string) (stored, error) {
+func parseArgon2(encoded string) (Hash, error) {
 	p, err := parsePHC(encoded)
 	if err != nil {
 		return nil, err
@@ -82,28 +86,38 @@ func parseArgon2(encoded string) (stored, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := argon2Hash{id: p.id == "argon2id"}
-	lanes, err := number(values[2], 1, argon2MaxThreads)
+	salt, err := unpadded(p.salt, 8, 64)
 	if err != nil {
 		return nil, err
 	}
-	h.params.Parallelism = uint8(lanes) //nolint:gosec // G115: at most argon2MaxThreads
-	if h.params.Time, err = number(values[1], 1, argon2MaxTime); err != nil {
+	digest, err := unpadded(p.hash, 16, 64)
+	if err != nil {
 		return nil, err
 	}
-	if h.params.MemoryKiB, err = number(values[0], 8*lanes, argon2MaxMemory); err != nil {
+	return newArgon2(p.id == "argon2id", values[0], values[1], values[2], salt, digest)
+}
+
+// newArgon2 takes the parameters as they are spelt.
+func newArgon2(id bool, memory, passes, lanes string, salt, digest []byte) (Hash, error) {
+	if len(salt) > 64 {
+		return nil, ErrMalformed
+	}
+	h := argon2Hash{id: id, salt: salt, digest: digest}
+	threads, err := number(lanes, 1, argon2MaxThreads)
+	if err != nil {
 		return nil, err
 	}
-	if h.salt, err = unpadded(p.salt, 8, 64); err != nil {
+	h.params.Parallelism = uint8(threads) //nolint:gosec // G115: at most argon2MaxThreads
+	if h.params.Time, err = number(passes, 1, argon2MaxTime); err != nil {
 		return nil, err
 	}
-	if h.digest, err = unpadded(p.hash, 16, 64); err != nil {
+	if h.params.MemoryKiB, err = number(memory, 8*threads, argon2MaxMemory); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
-func (h argon2Hash) matches(plain string) bool {
+func (h argon2Hash) Matches(plain string) bool {
 	return subtle.ConstantTimeCompare(h.compute(plain, len(h.digest)), h.digest) == 1
 }
 
@@ -116,11 +130,11 @@ func (h argon2Hash) compute(plain string, size int) []byte {
 	return derive([]byte(plain), h.salt, h.params.Time, h.params.MemoryKiB, h.params.Parallelism, length)
 }
 
-func (h argon2Hash) memory() int64 { return h.params.bytes() }
+func (h argon2Hash) Memory() int64 { return h.params.Bytes() }
 
 // weak is the cheat sheet's table of equivalent settings. It lists argon2id
 // only; argon2i is held to one pass more.
-func (h argon2Hash) weak() bool {
+func (h argon2Hash) Weak() bool {
 	passes := h.params.Time
 	if !h.id && passes > 0 {
 		passes--

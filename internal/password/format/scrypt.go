@@ -1,4 +1,4 @@
-package password
+package format
 
 import (
 	"crypto/subtle"
@@ -19,23 +19,13 @@ type scryptHash struct {
 	digest     []byte
 }
 
-func parseScrypt(encoded string) (stored, error) {
+func parseScrypt(encoded string) (Hash, error) {
 	p, err := parsePHC(encoded)
 	if err != nil {
 		return nil, err
 	}
-	values, err := p.named("ln", "r", "p")
-	if err != nil || p.version != "" {
-		return nil, ErrMalformed
-	}
-	var h scryptHash
-	if h.logN, err = number(values[0], 1, scryptMaxLogN); err != nil {
-		return nil, err
-	}
-	if h.r, err = number(values[1], 1, scryptMaxR); err != nil {
-		return nil, err
-	}
-	if h.p, err = number(values[2], 1, scryptMaxP); err != nil {
+	h, err := p.scrypt()
+	if err != nil {
 		return nil, err
 	}
 	if h.salt, err = unpadded(p.salt, 8, 64); err != nil {
@@ -47,18 +37,34 @@ func parseScrypt(encoded string) (stored, error) {
 	return h, nil
 }
 
-func (h scryptHash) matches(plain string) bool {
+// scrypt reads the parameters.
+func (p phc) scrypt() (h scryptHash, err error) {
+	values, err := p.named("ln", "r", "p")
+	if err != nil || p.version != "" {
+		return h, ErrMalformed
+	}
+	if h.logN, err = number(values[0], 1, scryptMaxLogN); err != nil {
+		return h, err
+	}
+	if h.r, err = number(values[1], 1, scryptMaxR); err != nil {
+		return h, err
+	}
+	h.p, err = number(values[2], 1, scryptMaxP)
+	return h, err
+}
+
+func (h scryptHash) Matches(plain string) bool {
 	key, err := scrypt.Key([]byte(plain), h.salt, 1<<h.logN, int(h.r), int(h.p), len(h.digest))
 	return err == nil && subtle.ConstantTimeCompare(key, h.digest) == 1
 }
 
-func (h scryptHash) memory() int64 {
+func (h scryptHash) Memory() int64 {
 	// RFC 7914: 128·r bytes for each of N blocks, and for each of p.
 	return 128 * int64(h.r) * (1<<h.logN + int64(h.p))
 }
 
 // weak is the cheat sheet's table of equivalent settings for r = 8.
-func (h scryptHash) weak() bool {
+func (h scryptHash) Weak() bool {
 	if h.r < 8 {
 		return true
 	}

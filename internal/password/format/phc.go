@@ -1,4 +1,4 @@
-package password
+package format
 
 import "strings"
 
