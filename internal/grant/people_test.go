@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/grant"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/session"
 )
 
 func (b *bundle) issueOffline(t *testing.T, client string) grant.Code {
@@ -31,6 +32,25 @@ func (b *bundle) revokeAll(t *testing.T, person uuid.UUID) (n int64) {
 		return err
 	}))
 	return n
+}
+
+func TestSS04_NothingIsIssuedInASessionThatEnded(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	require.NoError(t, b.realm.InTx(t.Context(), func(tx realm.Tx) error {
+		_, err := session.End(t.Context(), tx, b.session, b.ann.ID, "logout", b.Clock.Now())
+		return err
+	}))
+	code, err := grant.NewCode(rand.Reader)
+	require.NoError(t, err)
+	now := b.Clock.Now()
+	err = grant.Issue(t.Context(), b.realm.Write(), grant.Grant{
+		ClientID: "shop", UserID: b.ann.ID, SessionID: b.session, AuthTime: now, ACR: "1", Offline: true,
+		CreatedAt: now, CodeExpiresAt: now.Add(time.Minute), EndsAt: now.Add(time.Hour),
+	}, code)
+	require.ErrorIs(t, err, grant.ErrLost)
+	_, err = b.byCode(t, b.realm, code)
+	require.ErrorIs(t, err, realm.ErrUnknown)
 }
 
 func TestTK06_EverythingAPersonAuthorizedEnds(t *testing.T) {
