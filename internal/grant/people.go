@@ -10,6 +10,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/grant/internal/db"
+	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
 
@@ -28,4 +29,29 @@ func RevokeByUser(ctx context.Context, tx realm.Tx, user uuid.UUID, now time.Tim
 	slices.Sort(clients)
 	e := AllRevoked{Subject: event.Subject{User: user}, Grants: n, Clients: slices.Compact(clients)}
 	return n, event.Record(ctx, tx, e, now)
+}
+
+// Access is an application that may still act for a person.
+type Access struct {
+	ClientID string
+	// Grants is how many live authorizations it has, Since when the first was given.
+	Grants int64
+	Since  time.Time
+	// UsedAt is when tokens last came of one.
+	UsedAt time.Time
+	// Offline tells that it may without the person being signed in.
+	Offline bool
+}
+
+// ByUser lists the applications that may still act for a person.
+func ByUser(ctx context.Context, r postgres.Reader, user uuid.UUID, now time.Time) ([]Access, error) {
+	rows, err := db.New().AccessByUser(ctx, r, db.AccessByUserParams{UserID: user, Now: now})
+	if err != nil {
+		return nil, fmt.Errorf("list the applications of a person: %w", err)
+	}
+	list := make([]Access, 0, len(rows))
+	for _, row := range rows {
+		list = append(list, Access{row.ClientID, row.Grants, row.Since, row.UsedAt, row.Offline})
+	}
+	return list, nil
 }

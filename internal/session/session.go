@@ -174,3 +174,28 @@ func ByToken(ctx context.Context, r postgres.Reader, t Token, now time.Time) (Se
 	}
 	return Session{ID: row.ID, UserID: row.UserID, AuthTime: row.AuthTime}, nil
 }
+
+// Live is a live session as its person and administrators see it.
+type Live struct {
+	ID         uuid.UUID
+	AuthTime   time.Time
+	AMR        []string
+	Persistent bool
+	StartedAt  time.Time
+	// SeenAt is when it was last used, to the minute.
+	SeenAt time.Time
+	EndsAt time.Time
+}
+
+// ByUser lists the live sessions of a person, the last used first.
+func ByUser(ctx context.Context, r postgres.Reader, person uuid.UUID, now time.Time) ([]Live, error) {
+	rows, err := db.New().SessionsByUser(ctx, r, db.SessionsByUserParams{UserID: person, Now: now})
+	if err != nil {
+		return nil, fmt.Errorf("list the sessions of a person: %w", err)
+	}
+	list := make([]Live, 0, len(rows))
+	for _, row := range rows {
+		list = append(list, Live{row.ID, row.AuthTime, row.Amr, row.Persistent, row.CreatedAt, row.SeenAt, row.EndsAt})
+	}
+	return list, nil
+}

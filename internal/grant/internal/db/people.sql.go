@@ -12,6 +12,57 @@ import (
 	"github.com/google/uuid"
 )
 
+const accessByUser = `-- name: AccessByUser :many
+SELECT g.client_id, count(*) AS grants, bool_or(g.offline)::boolean AS offline, min(g.created_at)::timestamptz AS since,
+  max(coalesce(g.rotated_at, g.created_at))::timestamptz AS used_at
+FROM grants g
+WHERE g.user_id = $1 AND g.revoked_at IS NULL AND g.ends_at > $2 AND g.idle_at > $2
+  AND (g.offline OR EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL AND s.ends_at > $2
+    AND s.seen_at + make_interval(secs => s.idle_seconds) > $2))
+GROUP BY g.client_id ORDER BY g.client_id
+`
+
+type AccessByUserParams struct {
+	UserID uuid.UUID
+	Now    time.Time
+}
+
+type AccessByUserRow struct {
+	ClientID string
+	Grants   int64
+	Offline  bool
+	Since    time.Time
+	UsedAt   time.Time
+}
+
+// AccessByUser lists the applications that may still act for a person: by a live authorization that outlives sessions
+// or whose session lives.
+func (q *Queries) AccessByUser(ctx context.Context, db DBTX, arg AccessByUserParams) ([]AccessByUserRow, error) {
+	rows, err := db.Query(ctx, accessByUser, arg.UserID, arg.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AccessByUserRow
+	for rows.Next() {
+		var i AccessByUserRow
+		if err := rows.Scan(
+			&i.ClientID,
+			&i.Grants,
+			&i.Offline,
+			&i.Since,
+			&i.UsedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const revokeByUser = `-- name: RevokeByUser :many
 UPDATE grants g SET revoked_at = $1
 WHERE g.user_id = $2 AND g.revoked_at IS NULL AND g.ends_at > $1

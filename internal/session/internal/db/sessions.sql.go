@@ -216,3 +216,54 @@ func (q *Queries) SessionByToken(ctx context.Context, db DBTX, arg SessionByToke
 	err := row.Scan(&i.ID, &i.UserID, &i.AuthTime)
 	return i, err
 }
+
+const sessionsByUser = `-- name: SessionsByUser :many
+SELECT s.id, s.auth_time, s.amr, s.persistent, s.created_at, s.seen_at, s.ends_at FROM sessions s
+WHERE s.user_id = $1 AND s.ended_at IS NULL AND s.ends_at > $2
+  AND s.seen_at + make_interval(secs => s.idle_seconds) > $2
+ORDER BY s.seen_at DESC, s.id
+`
+
+type SessionsByUserParams struct {
+	UserID uuid.UUID
+	Now    time.Time
+}
+
+type SessionsByUserRow struct {
+	ID         uuid.UUID
+	AuthTime   time.Time
+	Amr        []string
+	Persistent bool
+	CreatedAt  time.Time
+	SeenAt     time.Time
+	EndsAt     time.Time
+}
+
+// SessionsByUser lists the live sessions of a person, the last used first.
+func (q *Queries) SessionsByUser(ctx context.Context, db DBTX, arg SessionsByUserParams) ([]SessionsByUserRow, error) {
+	rows, err := db.Query(ctx, sessionsByUser, arg.UserID, arg.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SessionsByUserRow
+	for rows.Next() {
+		var i SessionsByUserRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.AuthTime,
+			&i.Amr,
+			&i.Persistent,
+			&i.CreatedAt,
+			&i.SeenAt,
+			&i.EndsAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
