@@ -273,9 +273,15 @@ func TestSS04_NothingBeginsMeanwhile(t *testing.T) {
 	}()
 	<-held
 	started, issued := make(chan error, 1), make(chan error, 1)
+	cookie, err := session.NewToken(rand.Reader)
+	require.NoError(t, err)
 	go func() {
-		_, _, err := b.signIn(t, b.ann.ID, b.Clock.Now())
-		started <- err
+		started <- b.realm.InTx(t.Context(), func(tx realm.Tx) error {
+			_, err := session.Start(t.Context(), tx, session.New{
+				Token: cookie, UserID: b.ann.ID, AuthTime: b.Clock.Now(), AMR: []string{"pwd"}, ACR: "1",
+			}, b.Clock.Now())
+			return err
+		})
 	}()
 	code, err := grant.NewCode(rand.Reader)
 	require.NoError(t, err)
