@@ -12,12 +12,15 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/gatehouse-id/gatehouse/internal/app"
 	"github.com/gatehouse-id/gatehouse/internal/config"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/password/policy"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/postgres/devpg"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/realmfile"
+	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
 // The exit statuses, as "gatehouse --help" explains them.
@@ -84,6 +87,7 @@ func explain(err error) *failure {
 	var f *failure
 	var m *misconfigured
 	var file realmfile.InvalidError
+	var nobody *app.UnknownUserError
 	switch {
 	case errors.As(err, &f):
 		return f
@@ -91,6 +95,8 @@ func explain(err error) *failure {
 		return m.failure()
 	case errors.As(err, &file):
 		return invalidFile(file)
+	case errors.As(err, &nobody):
+		return &failure{exitFailed, nobody.Error(), "", fmt.Sprintf(`look with "gatehouse user list %s --search TEXT"`, nobody.Realm), nil}
 	case errors.Is(err, realm.ErrUnknown):
 		return &failure{exitFailed, "there is no such realm", "", `list them with "gatehouse realm list"`, nil}
 	case errors.Is(err, keyset.ErrUnknown):
@@ -101,10 +107,66 @@ func explain(err error) *failure {
 	if f = unavailable(err); f != nil {
 		return f
 	}
+	if f = unfit(err); f != nil {
+		return f
+	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return &failure{exitUsage, "a file cannot be used", err.Error(), "correct the path, or let this user read it", nil}
 	}
 	return &failure{exitFailed, "it did not work", err.Error(), "when that does not say enough, set GATEHOUSE_LOG_LEVEL=debug and try again", nil}
+}
+
+// unfit recognises what cannot be of a person.
+func unfit(err error) *failure {
+	var name *user.IdentifierError
+	var unfit app.UnfitPasswordError
+	switch {
+	case errors.As(err, &unfit):
+		f := &failure{code: exitUsage, what: "the realm's policy refuses this password", how: "give another one"}
+		for _, v := range unfit {
+			f.issues = append(f.issues, violation(v))
+		}
+		return f
+	case errors.As(err, &name):
+		return &failure{exitUsage, "this cannot be a name to sign in with", err.Error(), "give another one", nil}
+	case errors.Is(err, app.ErrNameTaken):
+		return &failure{exitFailed, err.Error(), "", `look with "gatehouse user show REALM NAME"`, nil}
+	case errors.Is(err, user.ErrAfter):
+		return &failure{exitUsage, "--after: " + err.Error(), "", "give what the list before named, with the same --search", nil}
+	}
+	return nil
+}
+
+// violation says in the terminal's English what the pages say in the person's language.
+func violation(v policy.Violation) string {
+	counted := func(what string) string { return fmt.Sprintf("it has fewer than %v %s", v.Params["n"], what) }
+	switch v.Rule {
+	case policy.Length:
+		return fmt.Sprintf("it is shorter than %v characters", v.Params["n"])
+	case policy.Longest:
+		return fmt.Sprintf("it is longer than %v characters", v.Params["n"])
+	case policy.Upper:
+		return counted("capital letters")
+	case policy.Lower:
+		return counted("small letters")
+	case policy.Digits:
+		return counted("digits")
+	case policy.Symbols:
+		return counted("symbols")
+	case policy.Text:
+		return "it is not text in UTF-8"
+	case policy.Forbidden:
+		return "it has a word that the realm forbids"
+	case policy.Personal:
+		return "it is built from the person's names or the realm's"
+	case policy.Common:
+		return "it is one of the passwords that people use most"
+	case policy.Leaked:
+		return "it is known from a data breach"
+	case policy.Reused:
+		return "it was used before"
+	}
+	return "it is easy to guess"
 }
 
 func invalidFile(all realmfile.InvalidError) *failure {

@@ -40,6 +40,12 @@ func run() int {
 			KeysList:   app.KeysList,
 			KeysRotate: app.KeysRotate,
 			KeysRevoke: app.KeysRevoke,
+			UserList:   app.UserList,
+			UserShow:   app.UserShow,
+			UserCreate: app.UserCreate,
+			UserDo:     app.UserDo,
+
+			UserSetPassword: app.UserSetPassword,
 		},
 	})
 }

@@ -111,6 +111,8 @@ func TestHelp(t *testing.T) {
 		var all strings.Builder
 		for _, line := range []string{
 			"", "serve", "dev", "migrate", "migrate up", "migrate status", "realm", "realm apply", "realm list",
+			"user", "user list", "user show", "user create", "user set-password", "user sessions",
+			"user disable", "user enable", "user lock", "user unlock", "user delete",
 			"keys", "keys list", "keys rotate", "keys revoke",
 			"config", "config check", "config show", "hash", "devdb", "devdb exec", "version", "completion",
 		} {

@@ -12,9 +12,11 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/app"
 	"github.com/gatehouse-id/gatehouse/internal/config"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/lifecycle"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realmfile"
 	"github.com/gatehouse-id/gatehouse/internal/telemetry"
+	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
 // environment is everything a command may touch of the world around it.
@@ -39,6 +41,12 @@ type operations struct {
 	KeysList   func(ctx context.Context, p app.Process, realm string) ([]keyset.Status, error)
 	KeysRotate func(ctx context.Context, p app.Process, realm, alg string) ([]string, error)
 	KeysRevoke func(ctx context.Context, p app.Process, realm, kid string) (string, error)
+	UserList   func(ctx context.Context, p app.Process, realm string, q user.Query) (user.Page, error)
+	UserShow   func(ctx context.Context, p app.Process, realm, name string) (app.UserDetails, error)
+	UserCreate func(ctx context.Context, p app.Process, realm string, n app.NewUser) (string, error)
+	UserDo     func(ctx context.Context, p app.Process, realm, name string, act app.UserAct, reason string) (lifecycle.Result, error)
+
+	UserSetPassword func(ctx context.Context, p app.Process, realm, name, plain string) (lifecycle.Result, error)
 }
 
 const rootHelp = `Gatehouse is an OpenID Connect identity provider in one program.
@@ -81,7 +89,7 @@ type cli struct {
 // newRoot builds the command tree on an environment.
 func newRoot(env environment) *cobra.Command {
 	c := &cli{environment: env}
-	root := group("gatehouse", "Sign people in to applications", c.serve(), c.worker(), c.dev(), c.migrate(), c.realm(), c.keys(), c.config(),
+	root := group("gatehouse", "Sign people in to applications", c.serve(), c.worker(), c.dev(), c.migrate(), c.realm(), c.user(), c.keys(), c.config(),
 		c.hash(), c.devdb(), c.version(), c.completion())
 	root.Long = rootHelp
 	root.SilenceErrors, root.SilenceUsage = true, true

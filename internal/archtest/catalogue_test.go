@@ -39,6 +39,7 @@ var appPrivileges = map[string]string{
 	"event_personal":   "DELETE INSERT SELECT", // erased, never changed
 	"client_secrets":   "DELETE INSERT SELECT",
 	"keys":             "INSERT SELECT UPDATE", // revoked, never deleted
+	"former_subjects":  "INSERT SELECT",        // never given again (ID-03)
 	"revoked_tokens":   "DELETE INSERT SELECT", // a revocation is never taken back, only cleaned away when it means nothing any more
 	"password_history": "DELETE INSERT SELECT", // a replaced hash does not change
 	"used_assertions":  "DELETE INSERT SELECT", // an id once used is never free again, only cleaned away when its assertion has ended

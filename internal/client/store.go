@@ -131,8 +131,8 @@ func (s *Store) Stored(ctx context.Context, tx realm.Tx, clientID string) (Clien
 	return c, nil
 }
 
-// ErrClientID says that a client_id is a person's subject.
-var ErrClientID = errors.New("the client_id is the subject of a person; choose another")
+// ErrClientID says that a client_id is, or was, a person's subject.
+var ErrClientID = errors.New("the client_id is or was the subject of a person; choose another")
 
 // Create makes a client. The settings must have passed Check.
 func (s *Store) Create(ctx context.Context, tx realm.Tx, clientID, name string, enabled bool, set Settings) (Client, error) {

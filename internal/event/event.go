@@ -201,6 +201,15 @@ func mac(r realm.Realm, label, value string) ([]byte, error) {
 	return m.Sum([]byte(value))
 }
 
+// Erase deletes what the log holds of a person beside their id: addresses, programs, names they tried. The events stay, and
+// stay provable by the digests. The caller's transaction records why.
+func Erase(ctx context.Context, tx realm.Tx, user uuid.UUID) error {
+	if err := db.New().Erase(ctx, tx, &user); err != nil {
+		return fmt.Errorf("erase a person from the log: %w", err)
+	}
+	return nil
+}
+
 // OpenPersonal opens the sealed personal fields of an event and checks them against the event's digest.
 func OpenPersonal(r realm.Realm, eventID uuid.UUID, sealed, digest []byte) (Personal, error) {
 	plain, err := r.DataKey.Open(sealed, r.AAD("event_personal", "sealed", eventID.String()))

@@ -126,8 +126,8 @@ func (s *State) fillProgress(row db.StateRow) {
 	s.Lapsed = !s.Completed && !s.Now.Before(*row.FlowExpiresAt)
 	switch {
 	case row.FlowUserID == nil:
-	case s.Lapsed:
-		// The proof is too old to count, and the person was read by it.
+	case s.Lapsed || row.FlowStale:
+		// The proof is too old to count, or its person was signed out of everything since, and they were read by it.
 		s.User, s.Consented = nil, nil
 	default:
 		s.Authenticated = Authentication{At: *row.FlowAuthTime, AMR: row.FlowAmr, ACR: acr(row.FlowAmr), Persistent: row.FlowPersistent, Fresh: true}

@@ -113,19 +113,23 @@ type Grant struct {
 	SessionLive bool
 }
 
-// Issue stores g and the code that was made for it.
+// Issue stores g and the code that was made for it. It is ErrLost when the session has ended meanwhile or its person may
+// not use it any more.
 func Issue(ctx context.Context, w realm.Writer, g Grant, c Code) error {
 	request, err := json.Marshal(g.Request)
 	if err != nil {
 		return fmt.Errorf("encode the authorization request: %w", err)
 	}
-	err = db.New().Issue(ctx, w, db.IssueParams{
+	n, err := db.New().Issue(ctx, w, db.IssueParams{
 		ID: c.Grant, ClientID: g.ClientID, UserID: g.UserID, SessionID: g.SessionID, Scopes: notNil(g.Scopes), Audience: notNil(g.Audience),
 		Request: request, AuthTime: g.AuthTime, Amr: notNil(g.AMR), Acr: g.ACR, Now: g.CreatedAt, CodeHash: c.hash(),
 		CodeExpiresAt: g.CodeExpiresAt, IdleAt: g.CodeExpiresAt, EndsAt: g.EndsAt, Offline: g.Offline,
 	})
 	if err != nil {
 		return fmt.Errorf("store an authorization: %w", err)
+	}
+	if n == 0 {
+		return ErrLost
 	}
 	return nil
 }

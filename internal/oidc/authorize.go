@@ -133,7 +133,7 @@ func (p *Provider) dispatch(ctx context.Context, c *echo.Context, r realm.Realm,
 		}
 		var err error
 		if s, err = p.signIn(ctx, c, r, s); err != nil {
-			return err
+			return p.refuseAuthorization(c, r, q, err)
 		}
 	}
 	if s.Tx == "" {
@@ -160,7 +160,7 @@ func chosenLocale(c *echo.Context) string {
 // proof still becomes their session.
 func (p *Provider) turnAway(ctx context.Context, c *echo.Context, r realm.Realm, q *authorization, s *flow.State, refusal *protocolError) error {
 	if _, err := p.signIn(ctx, c, r, s); err != nil {
-		return err
+		return p.refuseAuthorization(c, r, q, err)
 	}
 	return p.refuseAuthorization(c, r, q, refusal)
 }
@@ -186,10 +186,14 @@ func (p *Provider) signIn(ctx context.Context, c *echo.Context, r realm.Realm, s
 	return after, nil
 }
 
-// lostFlow tells the person when the same page was loaded twice at once: the other answer brought the new cookie.
+// lostFlow tells the person when the same page was loaded twice at once: the other answer brought the new cookie. The
+// application is told when the person was signed out of everything in that moment.
 func lostFlow(err error) error {
-	if errors.Is(err, flow.ErrGone) {
+	switch {
+	case errors.Is(err, flow.ErrGone):
 		return problem.New(problem.FlowUnknown).Because(err)
+	case errors.Is(err, grant.ErrLost), errors.Is(err, session.ErrStale):
+		return refuse(codeLoginRequired, "The session has ended.")
 	}
 	return err
 }
@@ -207,7 +211,7 @@ func (p *Provider) issue(ctx context.Context, c *echo.Context, r realm.Realm, q 
 	if s.Tx == "" {
 		g.SessionID = s.Session.ID
 		if err := grant.Issue(ctx, r.Write(), g, code); err != nil {
-			return p.refuseAuthorization(c, r, q, err)
+			return p.refuseAuthorization(c, r, q, lostFlow(err))
 		}
 		return p.answer(c, r, q, code)
 	}

@@ -146,3 +146,15 @@ func Stored(ctx context.Context, r postgres.Reader, user uuid.UUID) (string, err
 	}
 	return hash, nil
 }
+
+// ChangedAt returns when the person's password was set, nil when there is none.
+func ChangedAt(ctx context.Context, r postgres.Reader, user uuid.UUID) (*time.Time, error) {
+	at, err := db.New().ChangedAt(ctx, r, user)
+	if postgres.NoRows(err) {
+		return nil, nil //nolint:nilnil // no password is no error
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read when a password was set: %w", err)
+	}
+	return &at, nil
+}

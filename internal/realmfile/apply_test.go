@@ -17,6 +17,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/i18n"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/lifecycle"
 	"github.com/gatehouse-id/gatehouse/internal/password"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/realmfile"
@@ -469,11 +470,7 @@ func TestApplyPeople(t *testing.T) {
 		ana := b.person(t, r, "ana")
 		require.Equal(t, user.Active, ana.Status)
 		require.NoError(t, r.InTx(t.Context(), func(tx realm.Tx) error {
-			c := user.Changes{Status: user.Locked, Claims: ana.Claims, Verified: map[string]bool{user.KindEmail: true}}
-			for _, n := range ana.Names {
-				c.Names = append(c.Names, n.Identifier)
-			}
-			_, err := b.users.Update(t.Context(), tx, ana, c)
+			_, err := lifecycle.Lock(t.Context(), tx, ana.ID, "", b.Clock.Now())
 			return err
 		}))
 		require.Empty(t, b.apply(t, "realm: demo\nusers: [{username: ana, enabled: true}]").Changes)

@@ -223,12 +223,17 @@ func reportHash(p *named[person], err error, found *issues) {
 	found.add(at, path, hint, "cannot be imported: %s", strings.TrimPrefix(err.Error(), "password: "))
 }
 
-// reportPolicy tells what a plain password lacks.
+// reportPolicy tells what a plain password lacks in length and kinds of characters. How easily it is guessed is the
+// operator's judgement, as it is with the hashes that a file imports.
 func reportPolicy(p *named[person], demands policy.Policy, found *issues) {
 	at, path := p.at("password")
 	given := p.given
 	about := policy.Person{Words: []string{given.Username, given.Email, given.Claims.Name, given.Claims.GivenName, given.Claims.FamilyName}}
 	for _, v := range demands.Check(given.Password.Reveal(), about) {
+		switch v.Rule {
+		case policy.Common, policy.Strength, policy.Personal:
+			continue
+		}
 		found.add(at, path, "", "%s", lack(v))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/gatehouse-id/gatehouse/internal/lifecycle"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/user"
@@ -89,6 +90,9 @@ func (w *run) createPerson(ctx context.Context, tx realm.Tx, p *named[person], n
 	case postgres.UniqueViolation(err, "users_realm_id_subject_key"):
 		w.found.add(at, path, "", "belongs to another account")
 		return u, w.found.err()
+	case errors.Is(err, user.ErrFormerSubject):
+		w.found.add(at, path, "A subject is never given again: applications would take the new account for the old one.", "was that of an account that is deleted")
+		return u, w.found.err()
 	case errors.Is(err, user.ErrSubject):
 		w.found.add(at, path, "", "is the client_id of an application")
 		return u, w.found.err()
@@ -99,7 +103,7 @@ func (w *run) createPerson(ctx context.Context, tx realm.Tx, p *named[person], n
 
 func (w *run) updatePerson(ctx context.Context, tx realm.Tx, p *named[person], u user.User, names map[string]user.Identifier) error {
 	c := user.Changes{
-		Status: u.Status, Claims: tidyClaims(p.over(person{Claims: u.Claims}).Claims), Names: list(names), Verified: map[string]bool{},
+		Claims: tidyClaims(p.over(person{Claims: u.Claims}).Claims), Names: list(names), Verified: map[string]bool{},
 	}
 	for _, n := range u.Names {
 		// Another address is not verified by the one before having been.
@@ -108,18 +112,30 @@ func (w *run) updatePerson(ctx context.Context, tx realm.Tx, p *named[person], u
 	if p.has("email_verified") {
 		c.Verified[user.KindEmail] = p.given.EmailVerified
 	}
-	switch {
-	case !p.has("enabled"):
-	case !p.given.Enabled:
-		c.Status = user.Disabled
-	case u.Status == user.Disabled:
-		c.Status = user.Active
-	}
 	fields, err := w.Users.Update(ctx, tx, u, c)
+	if err != nil {
+		return err
+	}
+	acted, err := w.status(ctx, tx, p, u)
+	if acted.Changed {
+		fields = append(fields, "enabled")
+	}
 	if len(fields) > 0 {
 		w.report.note(KindUser, p.given.key(), Updated, fields...)
 	}
 	return err
+}
+
+// status disables or enables as an administrator would, with all that comes of it. A lock is left alone.
+func (w *run) status(ctx context.Context, tx realm.Tx, p *named[person], u user.User) (lifecycle.Result, error) {
+	switch {
+	case !p.has("enabled"):
+		return lifecycle.Result{}, nil
+	case p.given.Enabled:
+		return lifecycle.Enable(ctx, tx, u.ID, w.Now())
+	default:
+		return lifecycle.Disable(ctx, tx, u.ID, "realm file", w.Now())
+	}
 }
 
 func list(names map[string]user.Identifier) []user.Identifier {

@@ -33,7 +33,7 @@ func (Rotated) Type() string { return "session.rotated" }
 // Ended says that a session is over.
 type Ended struct {
 	event.Subject `json:"-"`
-	// Reason is logout, replaced or revoked.
+	// Reason is logout, replaced, revoked, password_reset, disabled, locked or deleted.
 	Reason string `json:"reason"`
 }
 

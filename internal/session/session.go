@@ -3,9 +3,11 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session/internal/db"
+	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
 // Token is the value of a realm's cookie: 256 random bits that mean nothing but to the rows that hold its hash.
@@ -60,9 +63,16 @@ type New struct {
 	PreviousUser uuid.UUID
 }
 
+// ErrStale says that a proof of identity does not count any more: the person was disabled, deleted or signed out of
+// everything since.
+var ErrStale = errors.New("the proof of identity does not count any more")
+
 // Start makes a session of a proof. The same person proving it again keeps the session and gets a new cookie;
-// somebody else's session in that browser ends. It returns the session's id.
+// somebody else's session in that browser ends. It returns the session's id, or ErrStale.
 func Start(ctx context.Context, tx realm.Tx, n New, now time.Time) (uuid.UUID, error) {
+	if may, err := user.MaySignIn(ctx, tx, n.UserID, n.AuthTime); err != nil || !may {
+		return uuid.Nil, cmp.Or(err, ErrStale)
+	}
 	idle, ends := ends(tx.In().Settings.Lifetimes, n.Persistent, now)
 	if n.Previous != uuid.Nil && n.PreviousUser == n.UserID {
 		changed, err := db.New().Reauthenticate(ctx, tx, db.ReauthenticateParams{
@@ -97,7 +107,7 @@ func Start(ctx context.Context, tx realm.Tx, n New, now time.Time) (uuid.UUID, e
 
 // Rotate gives a live session a new cookie, as every proof of an identity does to its browser. A session that has
 // ended meanwhile stays ended.
-func Rotate(ctx context.Context, tx realm.Tx, id, user uuid.UUID, t Token, now time.Time) error {
+func Rotate(ctx context.Context, tx realm.Tx, id, person uuid.UUID, t Token, now time.Time) error {
 	n, err := db.New().Rotate(ctx, tx, db.RotateParams{ID: id, TokenHash: t.Hash()})
 	if err != nil {
 		return fmt.Errorf("rotate a session's cookie: %w", err)
@@ -105,7 +115,7 @@ func Rotate(ctx context.Context, tx realm.Tx, id, user uuid.UUID, t Token, now t
 	if n == 0 {
 		return nil
 	}
-	return event.Record(ctx, tx, Rotated{Subject: event.Subject{User: user, Session: id}}, now)
+	return event.Record(ctx, tx, Rotated{Subject: event.Subject{User: person, Session: id}}, now)
 }
 
 // ends returns the idle time in seconds and the absolute end.
@@ -125,8 +135,8 @@ func CookieLife(r realm.Realm, persistent bool) time.Duration {
 	return time.Duration(r.Settings.Lifetimes.PersistentAbsolute)
 }
 
-// End ends a session and says whether it was live. reason is logout, replaced or revoked.
-func End(ctx context.Context, tx realm.Tx, id, user uuid.UUID, reason string, now time.Time) (bool, error) {
+// End ends a session and says whether it was live. reason is one of those that Ended names.
+func End(ctx context.Context, tx realm.Tx, id, person uuid.UUID, reason string, now time.Time) (bool, error) {
 	n, err := db.New().EndSession(ctx, tx, db.EndSessionParams{ID: id, Now: &now})
 	if err != nil {
 		return false, fmt.Errorf("end a session: %w", err)
@@ -134,7 +144,23 @@ func End(ctx context.Context, tx realm.Tx, id, user uuid.UUID, reason string, no
 	if n == 0 {
 		return false, nil
 	}
-	return true, event.Record(ctx, tx, Ended{Subject: event.Subject{User: user, Session: id}, Reason: reason}, now)
+	return true, event.Record(ctx, tx, Ended{Subject: event.Subject{User: person, Session: id}, Reason: reason}, now)
+}
+
+// EndAll ends all live sessions of a person but that one (uuid.Nil: none stays), each with its own session.ended, and
+// says how many. What was authorized in them and is not meant to outlive them is dead with them; grant.RevokeByUser
+// ends the rest. Callers hold the person (user.Hold), so that no session begins meanwhile unseen.
+func EndAll(ctx context.Context, tx realm.Tx, person, except uuid.UUID, reason string, now time.Time) (int64, error) {
+	ended, err := db.New().EndSessions(ctx, tx, db.EndSessionsParams{UserID: person, Spared: except, Now: &now})
+	if err != nil {
+		return 0, fmt.Errorf("end the sessions of a person: %w", err)
+	}
+	for _, id := range ended {
+		if err := event.Record(ctx, tx, Ended{Subject: event.Subject{User: person, Session: id}, Reason: reason}, now); err != nil {
+			return 0, err
+		}
+	}
+	return int64(len(ended)), nil
 }
 
 // ByToken returns the live session of a cookie; realm.ErrUnknown when there is none.
@@ -147,4 +173,29 @@ func ByToken(ctx context.Context, r postgres.Reader, t Token, now time.Time) (Se
 		return Session{}, fmt.Errorf("read a session: %w", err)
 	}
 	return Session{ID: row.ID, UserID: row.UserID, AuthTime: row.AuthTime}, nil
+}
+
+// Live is a live session as its person and administrators see it.
+type Live struct {
+	ID         uuid.UUID
+	AuthTime   time.Time
+	AMR        []string
+	Persistent bool
+	StartedAt  time.Time
+	// SeenAt is when it was last used, to the minute.
+	SeenAt time.Time
+	EndsAt time.Time
+}
+
+// ByUser lists the live sessions of a person, the last used first.
+func ByUser(ctx context.Context, r postgres.Reader, person uuid.UUID, now time.Time) ([]Live, error) {
+	rows, err := db.New().SessionsByUser(ctx, r, db.SessionsByUserParams{UserID: person, Now: now})
+	if err != nil {
+		return nil, fmt.Errorf("list the sessions of a person: %w", err)
+	}
+	list := make([]Live, 0, len(rows))
+	for _, row := range rows {
+		list = append(list, Live{row.ID, row.AuthTime, row.Amr, row.Persistent, row.CreatedAt, row.SeenAt, row.EndsAt})
+	}
+	return list, nil
 }

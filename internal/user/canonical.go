@@ -107,6 +107,15 @@ func Username(name string) (Identifier, error) {
 	return username(display)
 }
 
+// beginning is the canonical form of how a name begins. Of a domain that is not whole yet nothing but the case is settled.
+func beginning(typed string) (string, error) {
+	display, err := clean(typed)
+	if err != nil {
+		return "", err
+	}
+	return fold(display)
+}
+
 // clean returns the display form.
 func clean(typed string) (string, error) {
 	if len(typed) > maxTyped {

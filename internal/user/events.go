@@ -13,7 +13,7 @@ func (Created) Type() string { return "user.created" }
 // Updated says that an account changed.
 type Updated struct {
 	event.Subject `json:"-"`
-	// Changed names what changed: status, claims, email, username, phone.
+	// Changed names what changed: claims, email, username, phone.
 	Changed []string `json:"changed"`
 }
 

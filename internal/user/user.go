@@ -68,11 +68,14 @@ type New struct {
 	Verified map[string]bool // kinds of names that are already confirmed
 }
 
-// ErrSubject says that a subject is an application's client_id.
-var ErrSubject = errors.New("the subject is the client_id of an application; choose another")
+// ErrSubject says that a subject is an application's client_id, ErrFormerSubject that it was a person's who was deleted.
+var (
+	ErrSubject       = errors.New("the subject is the client_id of an application; choose another")
+	ErrFormerSubject = errors.New("the subject was that of a deleted account and is never given again; choose another")
+)
 
-// Create makes a person. A name that somebody has: postgres.UniqueViolation. An imported subject that is a client_id:
-// ErrSubject.
+// Create makes a person. A name that somebody has: postgres.UniqueViolation. An imported subject that cannot be:
+// ErrSubject, ErrFormerSubject.
 func (s *Store) Create(ctx context.Context, tx realm.Tx, n New) (User, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -96,7 +99,11 @@ func (s *Store) Create(ctx context.Context, tx realm.Tx, n New) (User, error) {
 	}
 	now := s.now()
 	u := User{ID: id, Subject: n.Subject, Status: n.Status, Claims: n.Claims, CreatedAt: now, UpdatedAt: now}
-	if err := db.New().InsertUser(ctx, tx, db.InsertUserParams{ID: id, Subject: n.Subject, Status: n.Status, Claims: claims, Now: now}); err != nil {
+	err = db.New().InsertUser(ctx, tx, db.InsertUserParams{ID: id, Subject: n.Subject, Status: n.Status, Claims: claims, Now: now})
+	if postgres.UniqueViolation(err, "former_subjects_pkey") {
+		return User{}, ErrFormerSubject
+	}
+	if err != nil {
 		return User{}, fmt.Errorf("insert a user: %w", err)
 	}
 	for _, name := range n.Names {
@@ -128,9 +135,9 @@ func (s *Store) addName(ctx context.Context, tx realm.Tx, user uuid.UUID, name I
 	return added, nil
 }
 
-// Changes of a person. The names replace the ones there are.
+// Changes of a person. The names replace the ones there are. Its status changes by package lifecycle alone, which acts on
+// what the person is signed in to.
 type Changes struct {
-	Status   string
 	Claims   Claims
 	Names    []Identifier
 	Verified map[string]bool
@@ -154,14 +161,11 @@ func (s *Store) Update(ctx context.Context, tx realm.Tx, u User, c Changes) ([]s
 	if string(before) != string(after) {
 		changed = append(changed, "claims")
 	}
-	if u.Status != c.Status {
-		changed = append(changed, "status")
-	}
 	if len(changed) == 0 {
 		return nil, nil
 	}
 	now := s.now()
-	if err := db.New().UpdateUser(ctx, tx, db.UpdateUserParams{ID: u.ID, Status: c.Status, Claims: after, Now: now}); err != nil {
+	if err := db.New().UpdateUser(ctx, tx, db.UpdateUserParams{ID: u.ID, Claims: after, Now: now}); err != nil {
 		return nil, fmt.Errorf("update a user: %w", err)
 	}
 	return changed, event.Record(ctx, tx, Updated{Subject: event.Subject{User: u.ID}, Changed: changed}, now)
@@ -209,34 +213,6 @@ func (s *Store) updateNames(ctx context.Context, tx realm.Tx, u User, c Changes)
 		changed = append(changed, n.Kind)
 	}
 	return changed, nil
-}
-
-// ByCanonical returns the person who has that canonical identifier, locked for a change; realm.ErrUnknown when
-// nobody has it.
-func (s *Store) ByCanonical(ctx context.Context, tx realm.Tx, canonical string) (User, error) {
-	found, err := db.New().UserByIdentifier(ctx, tx, canonical)
-	if postgres.NoRows(err) {
-		return User{}, fmt.Errorf("user: %w", realm.ErrUnknown)
-	}
-	if err != nil {
-		return User{}, fmt.Errorf("find a user: %w", err)
-	}
-	row, err := db.New().LockUser(ctx, tx, found.ID)
-	if err != nil {
-		return User{}, fmt.Errorf("read a user: %w", err)
-	}
-	u := User{ID: row.ID, Subject: row.Subject, Status: row.Status, CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt}
-	if err := json.Unmarshal(row.Claims, &u.Claims); err != nil {
-		return User{}, fmt.Errorf("read a user's claims: %w", err)
-	}
-	names, err := db.New().Identifiers(ctx, tx, u.ID)
-	if err != nil {
-		return User{}, fmt.Errorf("read a user's identifiers: %w", err)
-	}
-	for _, n := range names {
-		u.Names = append(u.Names, Name{n.ID, Identifier{Kind: n.Kind, Canonical: n.Canonical, Display: n.Display}, n.VerifiedAt})
-	}
-	return u, nil
 }
 
 // Claims are the standard claims of OpenID Connect Core §5.1 that no identifier carries.

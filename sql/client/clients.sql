@@ -50,6 +50,6 @@ DELETE FROM client_secrets s WHERE s.id = @id;
 SELECT EXISTS (SELECT 1 FROM clients c WHERE c.status = 'active' AND @origin::text = ANY (c.origins))::boolean;
 
 -- name: IsSubject :one
--- IsSubject tells whether a person has that subject: a client_id is the sub of the client's own access tokens, so that
+-- IsSubject tells whether a person has or had that subject: a client_id is the sub of its own access tokens, so that
 -- the two may never be the same.
-SELECT EXISTS (SELECT 1 FROM users u WHERE u.subject = @client_id)::boolean;
+SELECT (EXISTS (SELECT 1 FROM users u WHERE u.subject = @client_id) OR subject_was_given(@client_id))::boolean;

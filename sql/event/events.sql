@@ -2,6 +2,10 @@
 -- RecordEvent writes one prepared event.
 SELECT record_event(@event);
 
+-- name: Erase :exec
+-- Erase deletes what the log holds of a person beside their id.
+DELETE FROM event_personal p WHERE p.user_id = @user_id;
+
 -- name: EnsureCursor :exec
 -- EnsureCursor makes the cursor of a consumer that has none.
 INSERT INTO consumer_cursors (name, moved_at) VALUES (@consumer, @now) ON CONFLICT (name) DO NOTHING;

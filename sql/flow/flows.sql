@@ -5,7 +5,7 @@
 SELECT
   f.tx_hash, coalesce(f.client_id, '')::text AS flow_client_id, coalesce(f.request, '')::text AS request,
   coalesce(f.hint_subject, '')::text AS hint_subject, f.chosen_user_id, coalesce(f.another, false)::boolean AS another,
-  f.user_id AS flow_user_id, f.auth_time AS flow_auth_time, coalesce(f.amr, '{}')::text[] AS flow_amr,
+  f.user_id AS flow_user_id, coalesce(f.auth_time < u.signed_out_at, false)::boolean AS flow_stale, f.auth_time AS flow_auth_time, coalesce(f.amr, '{}')::text[] AS flow_amr,
   coalesce(f.persistent, false)::boolean AS flow_persistent, f.decided_user_id, coalesce(f.decided_scopes, '{}')::text[] AS decided_scopes,
   f.created_at AS flow_created_at, f.expires_at AS flow_expires_at, f.completed_at AS flow_completed_at,
   s.id AS session_id, s.user_id AS session_user_id, s.auth_time AS session_auth_time, coalesce(s.amr, '{}')::text[] AS session_amr,

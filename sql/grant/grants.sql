@@ -1,9 +1,11 @@
--- name: Issue :exec
--- Issue stores an authorization whose code is about to be sent.
+-- name: Issue :execrows
+-- Issue stores an authorization whose code is about to be sent, while its session lives: none may begin after
+-- everything of the person's was ended.
 INSERT INTO grants (id, client_id, user_id, session_id, scopes, audience, request, auth_time, amr, acr, created_at, code_hash, code_expires_at,
   idle_at, ends_at, offline)
-VALUES (@id, @client_id, @user_id, @session_id, @scopes, @audience, @request, @auth_time, @amr, @acr, @now, @code_hash, @code_expires_at,
-  @idle_at, @ends_at, @offline);
+SELECT @id, @client_id, @user_id, @session_id, @scopes, @audience, @request, @auth_time, @amr, @acr, @now, @code_hash, @code_expires_at,
+  @idle_at, @ends_at, @offline
+WHERE hold_session(@session_id, @user_id, @now);
 
 -- name: ByCode :one
 -- ByCode reads the authorization of a code, what became of it, and whether its person may still use it. The code

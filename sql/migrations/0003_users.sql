@@ -23,7 +23,8 @@ CREATE TABLE identifiers (
   id uuid NOT NULL,
   user_id uuid NOT NULL,
   kind text NOT NULL CHECK (kind IN ('username', 'email', 'phone')),
-  canonical text NOT NULL,
+  -- byte order, so that names that begin alike stand together
+  canonical text COLLATE "C" NOT NULL,
   display text NOT NULL,
   verified_at timestamptz,
   created_at timestamptz NOT NULL,

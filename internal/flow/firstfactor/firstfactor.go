@@ -213,7 +213,8 @@ func (step Step) verify(ctx context.Context, who candidate, plain string) (passw
 }
 
 // accept notes the proof in the flow, together with a stronger hash when the stored one is weaker than today's. It
-// returns the browser's new cookie.
+// returns the browser's new cookie. The proof is of when the request came, before the hash was read: it must not look
+// newer than a password that was set in between.
 func (step Step) accept(ctx context.Context, r realm.Realm, s *flow.State, who candidate, plain string, remember, rehash bool) (session.Token, error) {
 	stronger := ""
 	if rehash {
@@ -234,7 +235,7 @@ func (step Step) accept(ctx context.Context, r realm.Realm, s *flow.State, who c
 				return err
 			}
 		}
-		return flow.Authenticate(ctx, tx, s, flow.Proof{User: who.ID, AMR: []string{"pwd"}, Persistent: remember, Cookie: cookie}, now)
+		return flow.Authenticate(ctx, tx, s, flow.Proof{User: who.ID, AMR: []string{"pwd"}, Persistent: remember, Cookie: cookie}, s.Now)
 	})
 }
 

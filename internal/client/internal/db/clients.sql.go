@@ -218,10 +218,10 @@ func (q *Queries) InsertSecret(ctx context.Context, db DBTX, arg InsertSecretPar
 }
 
 const isSubject = `-- name: IsSubject :one
-SELECT EXISTS (SELECT 1 FROM users u WHERE u.subject = $1)::boolean
+SELECT (EXISTS (SELECT 1 FROM users u WHERE u.subject = $1) OR subject_was_given($1))::boolean
 `
 
-// IsSubject tells whether a person has that subject: a client_id is the sub of the client's own access tokens, so that
+// IsSubject tells whether a person has or had that subject: a client_id is the sub of its own access tokens, so that
 // the two may never be the same.
 func (q *Queries) IsSubject(ctx context.Context, db DBTX, clientID string) (bool, error) {
 	row := db.QueryRow(ctx, isSubject, clientID)

@@ -106,6 +106,16 @@ func (q *Queries) EnsureCursor(ctx context.Context, db DBTX, arg EnsureCursorPar
 	return err
 }
 
+const erase = `-- name: Erase :exec
+DELETE FROM event_personal p WHERE p.user_id = $1
+`
+
+// Erase deletes what the log holds of a person beside their id.
+func (q *Queries) Erase(ctx context.Context, db DBTX, userID *uuid.UUID) error {
+	_, err := db.Exec(ctx, erase, userID)
+	return err
+}
+
 const lockCursor = `-- name: LockCursor :one
 SELECT c.xact::text AS xact, c.seq FROM consumer_cursors c WHERE c.name = $1 FOR UPDATE SKIP LOCKED
 `

@@ -197,11 +197,12 @@ func (q *Queries) Exchange(ctx context.Context, db DBTX, arg ExchangeParams) (bo
 	return record_event, err
 }
 
-const issue = `-- name: Issue :exec
+const issue = `-- name: Issue :execrows
 INSERT INTO grants (id, client_id, user_id, session_id, scopes, audience, request, auth_time, amr, acr, created_at, code_hash, code_expires_at,
   idle_at, ends_at, offline)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
-  $14, $15, $16)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
+  $14, $15, $16
+WHERE hold_session($4, $3, $11)
 `
 
 type IssueParams struct {
@@ -223,9 +224,10 @@ type IssueParams struct {
 	Offline       bool
 }
 
-// Issue stores an authorization whose code is about to be sent.
-func (q *Queries) Issue(ctx context.Context, db DBTX, arg IssueParams) error {
-	_, err := db.Exec(ctx, issue,
+// Issue stores an authorization whose code is about to be sent, while its session lives: none may begin after
+// everything of the person's was ended.
+func (q *Queries) Issue(ctx context.Context, db DBTX, arg IssueParams) (int64, error) {
+	result, err := db.Exec(ctx, issue,
 		arg.ID,
 		arg.ClientID,
 		arg.UserID,
@@ -243,7 +245,10 @@ func (q *Queries) Issue(ctx context.Context, db DBTX, arg IssueParams) error {
 		arg.EndsAt,
 		arg.Offline,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const person = `-- name: Person :one

@@ -45,6 +45,17 @@ func (q *Queries) Candidate(ctx context.Context, db DBTX, canonical string) (Can
 	return i, err
 }
 
+const changedAt = `-- name: ChangedAt :one
+SELECT p.changed_at FROM passwords p WHERE p.user_id = $1
+`
+
+func (q *Queries) ChangedAt(ctx context.Context, db DBTX, userID uuid.UUID) (time.Time, error) {
+	row := db.QueryRow(ctx, changedAt, userID)
+	var changed_at time.Time
+	err := row.Scan(&changed_at)
+	return changed_at, err
+}
+
 const demandChange = `-- name: DemandChange :execrows
 UPDATE passwords p SET must_change = $1 WHERE p.user_id = $2
 `

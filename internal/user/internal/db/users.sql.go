@@ -21,6 +21,28 @@ func (q *Queries) DeleteIdentifier(ctx context.Context, db DBTX, id uuid.UUID) e
 	return err
 }
 
+const deleteUser = `-- name: DeleteUser :exec
+DELETE FROM users u WHERE u.id = $1
+`
+
+// DeleteUser deletes a person and, by their foreign keys, all that is theirs.
+func (q *Queries) DeleteUser(ctx context.Context, db DBTX, id uuid.UUID) error {
+	_, err := db.Exec(ctx, deleteUser, id)
+	return err
+}
+
+const holdStatus = `-- name: HoldStatus :one
+SELECT u.status FROM users u WHERE u.id = $1 FOR UPDATE
+`
+
+// HoldStatus reads a person's status and keeps everything of theirs from beginning until the transaction ends.
+func (q *Queries) HoldStatus(ctx context.Context, db DBTX, id uuid.UUID) (string, error) {
+	row := db.QueryRow(ctx, holdStatus, id)
+	var status string
+	err := row.Scan(&status)
+	return status, err
+}
+
 const identifiers = `-- name: Identifiers :many
 SELECT i.id, i.kind, i.canonical, i.display, i.verified_at FROM identifiers i WHERE i.user_id = $1 ORDER BY i.kind
 `
@@ -153,6 +175,175 @@ func (q *Queries) LockUser(ctx context.Context, db DBTX, id uuid.UUID) (LockUser
 	return i, err
 }
 
+const maySignIn = `-- name: MaySignIn :one
+SELECT (u.status = 'active' AND coalesce(u.signed_out_at <= $1, true))::boolean FROM users u WHERE u.id = $2 FOR KEY SHARE
+`
+
+type MaySignInParams struct {
+	ProvedAt *time.Time
+	ID       uuid.UUID
+}
+
+// MaySignIn tells whether a proof of that moment may make a session, and waits for whoever ends everything of the
+// person's.
+func (q *Queries) MaySignIn(ctx context.Context, db DBTX, arg MaySignInParams) (bool, error) {
+	row := db.QueryRow(ctx, maySignIn, arg.ProvedAt, arg.ID)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
+const people = `-- name: People :many
+SELECT u.id, u.subject, u.status, coalesce(u.claims->>'name', '')::text AS name, coalesce(e.display, '')::text AS email,
+  coalesce(n.display, '')::text AS username, u.created_at
+FROM users u
+LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
+LEFT JOIN identifiers n ON n.user_id = u.id AND n.kind = 'username'
+WHERE u.id > $1 AND ($2::text = '' OR u.status = $2)
+ORDER BY u.id LIMIT $3
+`
+
+type PeopleParams struct {
+	After  uuid.UUID
+	Status string
+	Most   int32
+}
+
+type PeopleRow struct {
+	ID        uuid.UUID
+	Subject   string
+	Status    string
+	Name      string
+	Email     string
+	Username  string
+	CreatedAt time.Time
+}
+
+// People lists people in the order in which they were made, those after a given one.
+func (q *Queries) People(ctx context.Context, db DBTX, arg PeopleParams) ([]PeopleRow, error) {
+	rows, err := db.Query(ctx, people, arg.After, arg.Status, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PeopleRow
+	for rows.Next() {
+		var i PeopleRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Subject,
+			&i.Status,
+			&i.Name,
+			&i.Email,
+			&i.Username,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const peopleByName = `-- name: PeopleByName :many
+SELECT i.canonical, u.id, u.subject, u.status, coalesce(u.claims->>'name', '')::text AS name, coalesce(e.display, '')::text AS email,
+  coalesce(n.display, '')::text AS username, u.created_at
+FROM identifiers i JOIN users u ON u.id = i.user_id
+LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
+LEFT JOIN identifiers n ON n.user_id = u.id AND n.kind = 'username'
+WHERE i.canonical >= $1 AND i.canonical < $2 AND i.canonical > $3 AND ($4::text = '' OR u.status = $4)
+  AND NOT EXISTS (
+    SELECT 1 FROM identifiers o WHERE o.user_id = u.id AND o.canonical >= $1 AND o.canonical < i.canonical)
+ORDER BY i.canonical LIMIT $5
+`
+
+type PeopleByNameParams struct {
+	FromName string
+	ToName   string
+	After    string
+	Status   string
+	Most     int32
+}
+
+type PeopleByNameRow struct {
+	Canonical string
+	ID        uuid.UUID
+	Subject   string
+	Status    string
+	Name      string
+	Email     string
+	Username  string
+	CreatedAt time.Time
+}
+
+// PeopleByName lists people by those of their canonical names that begin alike, after a given name, everybody once.
+func (q *Queries) PeopleByName(ctx context.Context, db DBTX, arg PeopleByNameParams) ([]PeopleByNameRow, error) {
+	rows, err := db.Query(ctx, peopleByName,
+		arg.FromName,
+		arg.ToName,
+		arg.After,
+		arg.Status,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PeopleByNameRow
+	for rows.Next() {
+		var i PeopleByNameRow
+		if err := rows.Scan(
+			&i.Canonical,
+			&i.ID,
+			&i.Subject,
+			&i.Status,
+			&i.Name,
+			&i.Email,
+			&i.Username,
+			&i.CreatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const setStatus = `-- name: SetStatus :exec
+UPDATE users u SET status = $1 WHERE u.id = $2
+`
+
+type SetStatusParams struct {
+	Status string
+	ID     uuid.UUID
+}
+
+func (q *Queries) SetStatus(ctx context.Context, db DBTX, arg SetStatusParams) error {
+	_, err := db.Exec(ctx, setStatus, arg.Status, arg.ID)
+	return err
+}
+
+const signOut = `-- name: SignOut :exec
+UPDATE users u SET signed_out_at = greatest(u.signed_out_at, $1) WHERE u.id = $2
+`
+
+type SignOutParams struct {
+	Now *time.Time
+	ID  uuid.UUID
+}
+
+// SignOut makes every proof of identity from before count no more.
+func (q *Queries) SignOut(ctx context.Context, db DBTX, arg SignOutParams) error {
+	_, err := db.Exec(ctx, signOut, arg.Now, arg.ID)
+	return err
+}
+
 const updateIdentifier = `-- name: UpdateIdentifier :exec
 UPDATE identifiers i SET canonical = $1, display = $2, verified_at = $3 WHERE i.id = $4
 `
@@ -175,49 +366,25 @@ func (q *Queries) UpdateIdentifier(ctx context.Context, db DBTX, arg UpdateIdent
 }
 
 const updateUser = `-- name: UpdateUser :exec
-UPDATE users u SET status = $1, claims = $2, updated_at = $3 WHERE u.id = $4
+UPDATE users u SET claims = $1, updated_at = $2 WHERE u.id = $3
 `
 
 type UpdateUserParams struct {
-	Status string
 	Claims []byte
 	Now    time.Time
 	ID     uuid.UUID
 }
 
 func (q *Queries) UpdateUser(ctx context.Context, db DBTX, arg UpdateUserParams) error {
-	_, err := db.Exec(ctx, updateUser,
-		arg.Status,
-		arg.Claims,
-		arg.Now,
-		arg.ID,
-	)
+	_, err := db.Exec(ctx, updateUser, arg.Claims, arg.Now, arg.ID)
 	return err
 }
 
-const userByIdentifier = `-- name: UserByIdentifier :one
-SELECT u.id, u.subject, u.status FROM identifiers i JOIN users u ON u.id = i.user_id WHERE i.canonical = $1
+const userByID = `-- name: UserByID :one
+SELECT u.id, u.subject, u.status, u.claims, u.created_at, u.updated_at FROM users u WHERE u.id = $1
 `
 
-type UserByIdentifierRow struct {
-	ID      uuid.UUID
-	Subject string
-	Status  string
-}
-
-// UserByIdentifier finds the person who signs in with a canonical name.
-func (q *Queries) UserByIdentifier(ctx context.Context, db DBTX, canonical string) (UserByIdentifierRow, error) {
-	row := db.QueryRow(ctx, userByIdentifier, canonical)
-	var i UserByIdentifierRow
-	err := row.Scan(&i.ID, &i.Subject, &i.Status)
-	return i, err
-}
-
-const userBySubject = `-- name: UserBySubject :one
-SELECT u.id, u.subject, u.status, u.claims, u.created_at, u.updated_at FROM users u WHERE u.subject = $1
-`
-
-type UserBySubjectRow struct {
+type UserByIDRow struct {
 	ID        uuid.UUID
 	Subject   string
 	Status    string
@@ -226,9 +393,9 @@ type UserBySubjectRow struct {
 	UpdatedAt time.Time
 }
 
-func (q *Queries) UserBySubject(ctx context.Context, db DBTX, subject string) (UserBySubjectRow, error) {
-	row := db.QueryRow(ctx, userBySubject, subject)
-	var i UserBySubjectRow
+func (q *Queries) UserByID(ctx context.Context, db DBTX, id uuid.UUID) (UserByIDRow, error) {
+	row := db.QueryRow(ctx, userByID, id)
+	var i UserByIDRow
 	err := row.Scan(
 		&i.ID,
 		&i.Subject,
@@ -238,4 +405,27 @@ func (q *Queries) UserBySubject(ctx context.Context, db DBTX, subject string) (U
 		&i.UpdatedAt,
 	)
 	return i, err
+}
+
+const userIDByIdentifier = `-- name: UserIDByIdentifier :one
+SELECT i.user_id FROM identifiers i WHERE i.canonical = $1
+`
+
+// UserIDByIdentifier finds the person who signs in with a canonical name.
+func (q *Queries) UserIDByIdentifier(ctx context.Context, db DBTX, canonical string) (uuid.UUID, error) {
+	row := db.QueryRow(ctx, userIDByIdentifier, canonical)
+	var user_id uuid.UUID
+	err := row.Scan(&user_id)
+	return user_id, err
+}
+
+const userIDBySubject = `-- name: UserIDBySubject :one
+SELECT u.id FROM users u WHERE u.subject = $1
+`
+
+func (q *Queries) UserIDBySubject(ctx context.Context, db DBTX, subject string) (uuid.UUID, error) {
+	row := db.QueryRow(ctx, userIDBySubject, subject)
+	var id uuid.UUID
+	err := row.Scan(&id)
+	return id, err
 }

@@ -1,0 +1,208 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse-id/gatehouse/internal/grant"
+	"github.com/gatehouse-id/gatehouse/internal/lifecycle"
+	"github.com/gatehouse-id/gatehouse/internal/password"
+	"github.com/gatehouse-id/gatehouse/internal/password/policy"
+	"github.com/gatehouse-id/gatehouse/internal/postgres"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/session"
+	"github.com/gatehouse-id/gatehouse/internal/user"
+)
+
+// UnknownUserError says that a name means nobody in the realm.
+type UnknownUserError struct{ Realm, Name string }
+
+// Error implements error.
+func (e *UnknownUserError) Error() string {
+	return fmt.Sprintf("nobody in realm %s is called %q", e.Realm, e.Name)
+}
+
+// UnfitPasswordError says what the realm's policy has against a password.
+type UnfitPasswordError []policy.Violation
+
+// Error implements error.
+func (e UnfitPasswordError) Error() string {
+	var keys []string
+	for _, v := range e {
+		keys = append(keys, v.Key)
+	}
+	return "the realm's policy refuses the password: " + strings.Join(keys, ", ")
+}
+
+// ErrNameTaken says that somebody else has the e-mail address or username.
+var ErrNameTaken = errors.New("somebody in this realm has that name already")
+
+// UserList returns a page of a realm's people.
+func UserList(ctx context.Context, p Process, slug string, q user.Query) (page user.Page, err error) {
+	err = withRealm(ctx, p, slug, func(ctx context.Context, _ *System, r realm.Realm) error {
+		page, err = user.List(ctx, r, q)
+		return err
+	})
+	return page, err
+}
+
+// UserDetails is a person as an administrator sees them.
+type UserDetails struct {
+	user.User
+	// PasswordChangedAt is nil when the person has none.
+	PasswordChangedAt *time.Time
+	Sessions          []session.Live
+	Applications      []grant.Access
+}
+
+// UserShow returns the person whom a name means.
+func UserShow(ctx context.Context, p Process, slug, name string) (d UserDetails, err error) {
+	err = withUser(ctx, p, slug, name, func(ctx context.Context, s *System, r realm.Realm, u user.User) error {
+		d.User = u
+		if d.PasswordChangedAt, err = password.ChangedAt(ctx, r, u.ID); err != nil {
+			return err
+		}
+		if d.Sessions, err = session.ByUser(ctx, r, u.ID, s.now()); err != nil {
+			return err
+		}
+		d.Applications, err = grant.ByUser(ctx, r, u.ID, s.now())
+		return err
+	})
+	return d, err
+}
+
+// NewUser is a person to be made. One of Email and Username is needed, Password may be empty.
+type NewUser struct {
+	Email, Username, Name, Password string
+	// Verified says that the address is known to be the person's.
+	Verified bool
+}
+
+// UserCreate makes a person and returns their subject.
+func UserCreate(ctx context.Context, p Process, slug string, n NewUser) (subject string, err error) {
+	made := user.New{Status: user.Active, Claims: user.Claims{Name: n.Name}, Verified: map[string]bool{user.KindEmail: n.Verified}}
+	if n.Email != "" {
+		email, err := user.Email(n.Email)
+		if err != nil {
+			return "", err
+		}
+		made.Names = append(made.Names, email)
+	}
+	if n.Username != "" {
+		username, err := user.Username(n.Username)
+		if err != nil {
+			return "", err
+		}
+		made.Names = append(made.Names, username)
+	}
+	err = withRealm(ctx, p, slug, func(ctx context.Context, s *System, r realm.Realm) error {
+		hash := ""
+		if n.Password != "" {
+			if hash, err = s.hashNew(ctx, r, n.Password); err != nil {
+				return err
+			}
+		}
+		return r.InTx(ctx, func(tx realm.Tx) error {
+			u, err := s.Users.Create(ctx, tx, made)
+			if postgres.UniqueViolation(err, "identifiers_realm_id_canonical_key") {
+				return ErrNameTaken
+			}
+			if err != nil || hash == "" {
+				subject = u.Subject
+				return err
+			}
+			subject = u.Subject
+			return password.Set(ctx, tx, u.ID, hash, s.now())
+		})
+	})
+	return subject, err
+}
+
+// hashNew hashes a password that the realm's policy accepts.
+func (s *System) hashNew(ctx context.Context, r realm.Realm, plain string) (string, error) {
+	wrong, err := s.Passwords.Check(ctx, r, plain, policy.Person{})
+	if err != nil {
+		return "", err
+	}
+	if len(wrong) > 0 {
+		return "", UnfitPasswordError(wrong)
+	}
+	return s.Hasher.Hash(ctx, plain)
+}
+
+// UserAct is what an administrator does to an account.
+type UserAct string
+
+// The acts.
+const (
+	DisableUser UserAct = "disable"
+	EnableUser  UserAct = "enable"
+	LockUser    UserAct = "lock"
+	UnlockUser  UserAct = "unlock"
+	DeleteUser  UserAct = "delete"
+	SignOutUser UserAct = "sign out"
+)
+
+// UserDo acts on the person whom a name means. reason is for the log; enabling, unlocking and signing out take none.
+func UserDo(ctx context.Context, p Process, slug, name string, act UserAct, reason string) (done lifecycle.Result, err error) {
+	err = withUser(ctx, p, slug, name, func(ctx context.Context, s *System, r realm.Realm, u user.User) error {
+		return r.InTx(ctx, func(tx realm.Tx) error {
+			done, err = s.act(ctx, tx, u.ID, act, reason)
+			return err
+		})
+	})
+	return done, err
+}
+
+func (s *System) act(ctx context.Context, tx realm.Tx, person uuid.UUID, act UserAct, reason string) (lifecycle.Result, error) {
+	now := s.now()
+	switch act {
+	case DisableUser:
+		return lifecycle.Disable(ctx, tx, person, reason, now)
+	case EnableUser:
+		return lifecycle.Enable(ctx, tx, person, now)
+	case LockUser:
+		return lifecycle.Lock(ctx, tx, person, reason, now)
+	case UnlockUser:
+		return lifecycle.Unlock(ctx, tx, person, now)
+	case DeleteUser:
+		return lifecycle.Delete(ctx, tx, person, reason, now)
+	case SignOutUser:
+		return lifecycle.EndSessions(ctx, tx, person, uuid.Nil, now)
+	}
+	return lifecycle.Result{}, fmt.Errorf("there is no act %q", act)
+}
+
+// UserSetPassword gives the person whom a name means another password, and signs them out of everything.
+func UserSetPassword(ctx context.Context, p Process, slug, name, plain string) (done lifecycle.Result, err error) {
+	err = withUser(ctx, p, slug, name, func(ctx context.Context, s *System, r realm.Realm, u user.User) error {
+		hash, err := s.hashNew(ctx, r, plain)
+		if err != nil {
+			return err
+		}
+		return r.InTx(ctx, func(tx realm.Tx) error {
+			done, err = lifecycle.ResetPassword(ctx, tx, u.ID, hash, s.now())
+			return err
+		})
+	})
+	return done, err
+}
+
+// withUser does something about the person whom a name means: what they sign in with, in any spelling, or their subject.
+func withUser(ctx context.Context, p Process, slug, name string, do func(context.Context, *System, realm.Realm, user.User) error) error {
+	return withRealm(ctx, p, slug, func(ctx context.Context, s *System, r realm.Realm) error {
+		u, err := user.Find(ctx, r, name)
+		if err == nil {
+			err = do(ctx, s, r, u)
+		}
+		if errors.Is(err, realm.ErrUnknown) { // never there, or deleted in between
+			return &UnknownUserError{Realm: slug, Name: name}
+		}
+		return err
+	})
+}
