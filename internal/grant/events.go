@@ -30,3 +30,14 @@ type Revoked struct {
 
 // Type implements event.Event.
 func (Revoked) Type() string { return "grant.revoked" }
+
+// AllRevoked says that everything ended that a person had authorized. Why, the other events of its transaction say.
+type AllRevoked struct {
+	event.Subject `json:"-"`
+	// Grants is how many authorizations that were, Clients are the applications that had them.
+	Grants  int64    `json:"grants"`
+	Clients []string `json:"clients"`
+}
+
+// Type implements event.Event.
+func (AllRevoked) Type() string { return "grant.all_revoked" }

@@ -137,6 +137,22 @@ func End(ctx context.Context, tx realm.Tx, id, user uuid.UUID, reason string, no
 	return true, event.Record(ctx, tx, Ended{Subject: event.Subject{User: user, Session: id}, Reason: reason}, now)
 }
 
+// EndAll ends all live sessions of a person but that one (uuid.Nil: none stays), each with its own session.ended, and
+// says how many. What was authorized in them and is not meant to outlive them is dead with them; grant.RevokeByUser
+// ends the rest. Callers hold the person's row (user.Store locks it), so that no session begins meanwhile unseen.
+func EndAll(ctx context.Context, tx realm.Tx, user, except uuid.UUID, reason string, now time.Time) (int64, error) {
+	ended, err := db.New().EndSessions(ctx, tx, db.EndSessionsParams{UserID: user, Spared: except, Now: &now})
+	if err != nil {
+		return 0, fmt.Errorf("end the sessions of a person: %w", err)
+	}
+	for _, id := range ended {
+		if err := event.Record(ctx, tx, Ended{Subject: event.Subject{User: user, Session: id}, Reason: reason}, now); err != nil {
+			return 0, err
+		}
+	}
+	return int64(len(ended)), nil
+}
+
 // ByToken returns the live session of a cookie; realm.ErrUnknown when there is none.
 func ByToken(ctx context.Context, r postgres.Reader, t Token, now time.Time) (Session, error) {
 	row, err := db.New().SessionByToken(ctx, r, db.SessionByTokenParams{TokenHash: t.Hash(), Now: now})

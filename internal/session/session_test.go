@@ -226,6 +226,48 @@ func TestSS03_SessionsEnd(t *testing.T) {
 	})
 }
 
+func TestSS04_AllSessionsOfAPersonEnd(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first, _ := b.start(t, session.New{UserID: b.ann})
+	here, kept := b.start(t, session.New{UserID: b.ann, Persistent: true})
+	bobs, _ := b.start(t, session.New{UserID: b.bob})
+	endAll := func(except uuid.UUID) (n int64) {
+		require.NoError(t, b.realm.InTx(t.Context(), func(tx realm.Tx) (err error) {
+			n, err = session.EndAll(t.Context(), tx, b.ann, except, "revoked", b.Clock.Now())
+			return err
+		}))
+		return n
+	}
+
+	t.Run("but the one that is spared", func(t *testing.T) {
+		require.EqualValues(t, 1, endAll(kept))
+		require.False(t, b.live(t, first))
+		require.True(t, b.live(t, here))
+	})
+	t.Run("and nobody else's", func(t *testing.T) {
+		require.EqualValues(t, 1, endAll(uuid.Nil))
+		require.False(t, b.live(t, here))
+		require.True(t, b.live(t, bobs))
+	})
+	t.Run("once, each with its event", func(t *testing.T) {
+		require.Zero(t, endAll(uuid.Nil))
+		require.Equal(t, []string{
+			"session.started", "session.started", "session.started", "session.ended revoked", "session.ended revoked",
+		}, b.events(t))
+	})
+	t.Run("those that look idle too, whose last use is not written yet", func(t *testing.T) {
+		cookie, id := b.start(t, session.New{UserID: b.ann})
+		b.Clock.Advance(2 * time.Hour)
+		require.False(t, b.live(t, cookie))
+		require.EqualValues(t, 1, endAll(uuid.Nil))
+		seen := session.NewSeen()
+		seen.Note(b.realm, id, b.Clock.Now())
+		seen.Flush(t.Context(), slog.New(slog.DiscardHandler))
+		require.False(t, b.live(t, cookie))
+	})
+}
+
 func TestSeen(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -33,3 +33,10 @@ WHERE s.id = b.id;
 -- DeleteEnded deletes sessions that have ended, a batch at a time.
 DELETE FROM sessions s WHERE s.id IN (
   SELECT o.id FROM sessions o WHERE o.ends_at < @before ORDER BY o.ends_at LIMIT @most FOR UPDATE SKIP LOCKED);
+
+-- name: EndSessions :many
+-- EndSessions ends all live sessions of a person but one. Those that look idle end too: their last use may not be
+-- written yet.
+UPDATE sessions s SET ended_at = @now
+WHERE s.user_id = @user_id AND s.id <> @spared AND s.ended_at IS NULL AND s.ends_at > @now
+RETURNING s.id;

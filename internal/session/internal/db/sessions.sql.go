@@ -49,6 +49,40 @@ func (q *Queries) EndSession(ctx context.Context, db DBTX, arg EndSessionParams)
 	return result.RowsAffected(), nil
 }
 
+const endSessions = `-- name: EndSessions :many
+UPDATE sessions s SET ended_at = $1
+WHERE s.user_id = $2 AND s.id <> $3 AND s.ended_at IS NULL AND s.ends_at > $1
+RETURNING s.id
+`
+
+type EndSessionsParams struct {
+	Now    *time.Time
+	UserID uuid.UUID
+	Spared uuid.UUID
+}
+
+// EndSessions ends all live sessions of a person but one. Those that look idle end too: their last use may not be
+// written yet.
+func (q *Queries) EndSessions(ctx context.Context, db DBTX, arg EndSessionsParams) ([]uuid.UUID, error) {
+	rows, err := db.Query(ctx, endSessions, arg.Now, arg.UserID, arg.Spared)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const insertSession = `-- name: InsertSession :exec
 INSERT INTO sessions (id, token_hash, user_id, auth_time, amr, acr, persistent, created_at, seen_at, idle_seconds, ends_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10)
