@@ -15,6 +15,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-id/gatehouse/internal/challenge"
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/config"
 	"github.com/gatehouse-id/gatehouse/internal/envelope"
@@ -79,7 +80,10 @@ type System struct {
 	limits    limit.Source
 	redis     *redis.Source // nil without Redis
 	decisions *limit.Metrics
-	failures  *limit.Failures
+	failures  *limit.Failures // of passwords
+	mailer    challenge.Mailer
+	// codeFailures are those of mailed codes, with counters of their own (LG-05).
+	codeFailures *limit.Failures
 	outbound  *safehttp.Client
 	seen      *session.Seen
 	changes   *realm.Changes
@@ -199,6 +203,8 @@ func (s *System) makeLimits(p Process) (err error) {
 		return err
 	}
 	s.failures = limit.NewFailures(s.decisions.Observe("password", s.limits), limit.DefaultPolicies())
+	s.codeFailures = limit.NewFailures(s.decisions.Observe("code", s.limits), limit.DefaultPolicies())
+	s.mailer = challenge.Mailer{Random: rand.Reader, Limits: s.decisions.Observe("mail", s.limits)}
 	return nil
 }
 

@@ -38,11 +38,10 @@ type Purpose string
 
 // The purposes.
 const (
-	Register Purpose = "register" // proves the address of an account to be made
-	Verify   Purpose = "verify"   // proves an address of an account
-	Reset    Purpose = "reset"    // lets its owner set a new password
-	Invite   Purpose = "invite"   // lets the invited set their first password
-	SignIn   Purpose = "signin"   // is a first factor
+	Verify Purpose = "verify" // proves an address: an account's, or that of an account to be made (Payload)
+	Reset  Purpose = "reset"  // lets its owner set a new password
+	Invite Purpose = "invite" // lets the invited set their first password
+	SignIn Purpose = "signin" // is a first factor
 )
 
 const (
@@ -63,7 +62,7 @@ func (p Purpose) Life() time.Duration {
 		return 7 * 24 * time.Hour
 	case SignIn:
 		return CodeLife
-	case Register, Verify:
+	case Verify:
 	}
 	return 24 * time.Hour
 }
@@ -75,6 +74,8 @@ type New struct {
 	User uuid.UUID
 	// Address is where it is sent: what showing it back proves.
 	Address string
+	// Shown is what the page may show of it: what the person typed.
+	Shown string
 	// Tx is the flow that waits for the code; "" when only the link is meant.
 	Tx string
 	// Payload is sealed and handed back when the challenge is spent.
@@ -84,10 +85,13 @@ type New struct {
 }
 
 // secrets are what is sent.
-type secrets struct{ id, token, code string }
+type secrets struct {
+	id          uuid.UUID
+	token, code string
+}
 
 // issue stores a challenge and ends those that it replaces.
-func issue(ctx context.Context, tx realm.Tx, random io.Reader, n New, now time.Time) (secrets, error) {
+func issue(ctx context.Context, tx realm.Tx, random io.Reader, n New, template string, now time.Time) (secrets, error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return secrets{}, fmt.Errorf("make a challenge's id: %w", err)
@@ -97,8 +101,9 @@ func issue(ctx context.Context, tx realm.Tx, random io.Reader, n New, now time.T
 		return secrets{}, err
 	}
 	p := db.InsertParams{
-		ID: id, Purpose: string(n.Purpose), Address: n.Address, Tx: n.Tx, TokenHash: hashToken(tx.In(), n.Purpose, s.token),
-		Now: now, CodeExpiresAt: now.Add(CodeLife), ExpiresAt: now.Add(n.Purpose.Life()),
+		ID: id, Purpose: string(n.Purpose), Address: n.Address, Shown: n.Shown, Template: template, Tx: n.Tx,
+		TokenHash: hashToken(tx.In(), n.Purpose, s.token),
+		Now:       now, CodeExpiresAt: now.Add(CodeLife), ExpiresAt: now.Add(n.Purpose.Life()),
 	}
 	if n.User != uuid.Nil {
 		p.UserID = &n.User
@@ -119,7 +124,7 @@ func issue(ctx context.Context, tx realm.Tx, random io.Reader, n New, now time.T
 	if err := db.New().Insert(ctx, tx, p); err != nil {
 		return secrets{}, fmt.Errorf("insert a challenge: %w", err)
 	}
-	return s, event.Record(ctx, tx, Sent{Subject: event.Subject{User: n.User, Object: s.id, Identifier: n.Address}, Purpose: n.Purpose}, now)
+	return s, event.Record(ctx, tx, Sent{Subject: event.Subject{User: n.User, Object: id.String(), Identifier: n.Address}, Purpose: n.Purpose}, now)
 }
 
 // draw makes a token of 256 bits and a code of six digits.
@@ -132,7 +137,7 @@ func draw(random io.Reader, id uuid.UUID) (secrets, error) {
 	if err != nil {
 		return secrets{}, fmt.Errorf("make a challenge's code: %w", err)
 	}
-	return secrets{id.String(), base64.RawURLEncoding.EncodeToString(b[:]), fmt.Sprintf("%0*d", codeDigits, n.Int64())}, nil
+	return secrets{id, base64.RawURLEncoding.EncodeToString(b[:]), fmt.Sprintf("%0*d", codeDigits, n.Int64())}, nil
 }
 
 // hashToken is what is stored of a token (RS-01, RS-02).
@@ -159,7 +164,9 @@ func codeMAC(r realm.Realm, p Purpose, id uuid.UUID, code string) ([]byte, error
 	return sum, nil
 }
 
-func payloadAAD(r realm.Realm, id uuid.UUID) []byte { return r.AAD("challenges", "payload", id.String()) }
+func payloadAAD(r realm.Realm, id uuid.UUID) []byte {
+	return r.AAD("challenges", "payload", id.String())
+}
 
 // Challenge is one that was shown back, or looked at.
 type Challenge struct {
@@ -289,7 +296,8 @@ func ended(ctx context.Context, tx realm.Tx, n int64, err error, user uuid.UUID,
 	return event.Record(ctx, tx, Ended{Subject: event.Subject{User: user}}, now)
 }
 
-// Waiting reads a registration that was neither proved nor given up, locked; realm.ErrUnknown when there is none.
+// Waiting reads a challenge that was neither spent nor replaced, locked, with the registration that it carries;
+// realm.ErrUnknown when there is none.
 func Waiting(ctx context.Context, tx realm.Tx, id uuid.UUID, now time.Time) (Challenge, error) {
 	row, err := db.New().Pending(ctx, tx, db.PendingParams{ID: id, Now: now})
 	if postgres.NoRows(err) {
@@ -298,7 +306,7 @@ func Waiting(ctx context.Context, tx realm.Tx, id uuid.UUID, now time.Time) (Cha
 	if err != nil {
 		return Challenge{}, fmt.Errorf("read a registration: %w", err)
 	}
-	c := Challenge{ID: row.ID, Purpose: Register, User: orNil(row.UserID), Address: row.Address, CreatedAt: row.CreatedAt}
+	c := Challenge{ID: row.ID, Purpose: Verify, User: orNil(row.UserID), Address: row.Address, CreatedAt: row.CreatedAt}
 	if row.Payload == nil {
 		return c, nil
 	}

@@ -167,6 +167,16 @@ func (s *Store) Update(ctx context.Context, tx realm.Tx, u User, c Changes) ([]s
 	return changed, event.Record(ctx, tx, Updated{Subject: event.Subject{User: u.ID}, Changed: changed}, now)
 }
 
+// SetClaims gives the person other claims and leaves everything else.
+func (s *Store) SetClaims(ctx context.Context, tx realm.Tx, u User, claims Claims) error {
+	c := Changes{Status: u.Status, Claims: claims, Verified: map[string]bool{}}
+	for _, n := range u.Names {
+		c.Names, c.Verified[n.Kind] = append(c.Names, n.Identifier), n.VerifiedAt != nil
+	}
+	_, err := s.Update(ctx, tx, u, c)
+	return err
+}
+
 func (s *Store) updateNames(ctx context.Context, tx realm.Tx, u User, c Changes) ([]string, error) {
 	var changed []string
 	wanted := map[string]Identifier{}
@@ -221,7 +231,15 @@ func (s *Store) ByCanonical(ctx context.Context, tx realm.Tx, canonical string) 
 	if err != nil {
 		return User{}, fmt.Errorf("find a user: %w", err)
 	}
-	row, err := db.New().LockUser(ctx, tx, found.ID)
+	return s.ByID(ctx, tx, found.ID)
+}
+
+// ByID returns a person, locked for a change; realm.ErrUnknown when there is none.
+func (s *Store) ByID(ctx context.Context, tx realm.Tx, id uuid.UUID) (User, error) {
+	row, err := db.New().LockUser(ctx, tx, id)
+	if postgres.NoRows(err) {
+		return User{}, fmt.Errorf("user: %w", realm.ErrUnknown)
+	}
 	if err != nil {
 		return User{}, fmt.Errorf("read a user: %w", err)
 	}

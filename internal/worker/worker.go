@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/internal/challenge"
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
@@ -40,6 +41,7 @@ func kinds() []kind {
 		{"grants", grant.Clean, true},
 		{"revoked_tokens", grant.CleanTokens, true},
 		{"used_assertions", client.CleanAssertions, false},
+		{"challenges", challenge.Clean, true},
 	}
 }
 

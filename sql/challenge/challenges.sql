@@ -1,7 +1,7 @@
 -- name: Insert :exec
 -- Insert stores a challenge whose secrets are about to be sent.
-INSERT INTO challenges (id, purpose, user_id, address, payload, token_hash, code_mac, tx, created_at, code_expires_at, expires_at)
-VALUES (@id, @purpose, @user_id, @address, @payload, @token_hash, @code_mac, @tx, @now, @code_expires_at, @expires_at);
+INSERT INTO challenges (id, purpose, user_id, address, shown, template, payload, token_hash, code_mac, tx, created_at, code_expires_at, expires_at)
+VALUES (@id, @purpose, @user_id, @address, @shown, @template, @payload, @token_hash, @code_mac, @tx, @now, @code_expires_at, @expires_at);
 
 -- name: EndOthers :execrows
 -- EndOthers ends what a new challenge replaces: the person's of the same purpose, and the flow's.
@@ -15,6 +15,11 @@ UPDATE challenges c SET ended_at = @now, payload = NULL WHERE c.user_id = @user_
 -- name: EndOfFlow :execrows
 -- EndOfFlow ends what a flow waits for.
 UPDATE challenges c SET ended_at = @now, payload = NULL WHERE c.tx = @tx AND c.tx <> '' AND c.ended_at IS NULL;
+
+-- name: OfFlow :one
+-- OfFlow reads what a flow waits for, to be sent once more.
+SELECT c.id, c.purpose, c.user_id, c.address, c.shown, c.template, c.payload, (c.code_mac IS NULL)::boolean AS decoy FROM challenges c
+WHERE c.tx = @tx AND c.tx <> '' AND c.ended_at IS NULL;
 
 -- name: ByToken :one
 -- ByToken reads the live challenge of a link.
@@ -44,7 +49,7 @@ UPDATE challenges c SET payload = NULL WHERE c.id = @id;
 -- name: Pending :one
 -- Pending reads the registration that a challenge carries, locked, and what it needs; ended ones are not.
 SELECT c.id, c.user_id, c.address, c.payload, c.created_at FROM challenges c
-WHERE c.id = @id AND c.purpose = 'register' AND c.ended_at IS NULL AND c.expires_at > @now FOR UPDATE;
+WHERE c.id = @id AND c.purpose = 'verify' AND c.ended_at IS NULL AND c.expires_at > @now FOR UPDATE;
 
 -- name: Assign :execrows
 -- Assign gives a challenge to the account that was made of it.

@@ -5,12 +5,16 @@
 CREATE TABLE challenges (
   realm_id uuid NOT NULL DEFAULT current_realm(),
   id uuid NOT NULL,
-  purpose text NOT NULL CHECK (purpose IN ('register', 'verify', 'reset', 'invite', 'signin')),
+  purpose text NOT NULL CHECK (purpose IN ('verify', 'reset', 'invite', 'signin')),
   -- whose it is; NULL while there is no account, and where nobody has the address: such a one is like all others and
   -- never succeeds
   user_id uuid,
   -- where it was sent: what showing it back proves
   address text NOT NULL,
+  -- what the person typed, which may be another name of theirs: all that the page may show of it
+  shown text NOT NULL DEFAULT '',
+  -- the mail that it went out with
+  template text NOT NULL,
   -- what becomes of it, sealed: the account that a registration asks for
   payload bytea,
   -- SHA-256 of realm, purpose and the link's token
@@ -30,7 +34,8 @@ CREATE TABLE challenges (
   FOREIGN KEY (realm_id, user_id) REFERENCES users ON DELETE CASCADE
 );
 CREATE INDEX challenges_user ON challenges (realm_id, user_id);
-CREATE INDEX challenges_tx ON challenges (realm_id, tx);
+-- a flow waits for one at a time
+CREATE UNIQUE INDEX challenges_tx ON challenges (realm_id, tx) WHERE tx <> '' AND ended_at IS NULL;
 CREATE INDEX challenges_ends ON challenges (realm_id, expires_at);
 CALL isolate('challenges', 'SELECT, INSERT, UPDATE, DELETE');
 CALL audit('challenges');
@@ -42,3 +47,6 @@ ALTER TABLE flows ADD CONSTRAINT flows_kind_check CHECK (kind IN ('authorize', '
 ALTER TABLE flows ADD COLUMN redeemed_user_id uuid, ADD COLUMN redeemed_purpose text NOT NULL DEFAULT '',
   -- a message key that the next page shows
   ADD COLUMN notice text NOT NULL DEFAULT '';
+
+-- TEMPORARY until 0014 is merged
+ALTER TABLE passwords ADD COLUMN must_change text NOT NULL DEFAULT '', ADD COLUMN expires_at timestamptz;

@@ -34,3 +34,9 @@ SELECT i.id, i.kind, i.canonical, i.display, i.verified_at FROM identifiers i WH
 -- IsClientID tells whether an application has that client_id: it is the sub of its own access tokens, so that nobody's
 -- subject may be the same.
 SELECT EXISTS (SELECT 1 FROM clients c WHERE c.client_id = @subject)::boolean;
+
+-- name: Contact :one
+-- Contact finds the person of a canonical name and where mail reaches them.
+SELECT u.id, u.status, coalesce(e.display, '')::text AS email
+FROM identifiers i JOIN users u ON u.id = i.user_id LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
+WHERE i.canonical = @canonical;

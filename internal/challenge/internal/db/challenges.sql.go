@@ -155,8 +155,8 @@ func (q *Queries) ForgetPayload(ctx context.Context, db DBTX, id uuid.UUID) erro
 }
 
 const insert = `-- name: Insert :exec
-INSERT INTO challenges (id, purpose, user_id, address, payload, token_hash, code_mac, tx, created_at, code_expires_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+INSERT INTO challenges (id, purpose, user_id, address, shown, template, payload, token_hash, code_mac, tx, created_at, code_expires_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 `
 
 type InsertParams struct {
@@ -164,6 +164,8 @@ type InsertParams struct {
 	Purpose       string
 	UserID        *uuid.UUID
 	Address       string
+	Shown         string
+	Template      string
 	Payload       []byte
 	TokenHash     []byte
 	CodeMac       []byte
@@ -180,6 +182,8 @@ func (q *Queries) Insert(ctx context.Context, db DBTX, arg InsertParams) error {
 		arg.Purpose,
 		arg.UserID,
 		arg.Address,
+		arg.Shown,
+		arg.Template,
 		arg.Payload,
 		arg.TokenHash,
 		arg.CodeMac,
@@ -191,9 +195,42 @@ func (q *Queries) Insert(ctx context.Context, db DBTX, arg InsertParams) error {
 	return err
 }
 
+const ofFlow = `-- name: OfFlow :one
+SELECT c.id, c.purpose, c.user_id, c.address, c.shown, c.template, c.payload, (c.code_mac IS NULL)::boolean AS decoy FROM challenges c
+WHERE c.tx = $1 AND c.tx <> '' AND c.ended_at IS NULL
+`
+
+type OfFlowRow struct {
+	ID       uuid.UUID
+	Purpose  string
+	UserID   *uuid.UUID
+	Address  string
+	Shown    string
+	Template string
+	Payload  []byte
+	Decoy    bool
+}
+
+// OfFlow reads what a flow waits for, to be sent once more.
+func (q *Queries) OfFlow(ctx context.Context, db DBTX, tx string) (OfFlowRow, error) {
+	row := db.QueryRow(ctx, ofFlow, tx)
+	var i OfFlowRow
+	err := row.Scan(
+		&i.ID,
+		&i.Purpose,
+		&i.UserID,
+		&i.Address,
+		&i.Shown,
+		&i.Template,
+		&i.Payload,
+		&i.Decoy,
+	)
+	return i, err
+}
+
 const pending = `-- name: Pending :one
 SELECT c.id, c.user_id, c.address, c.payload, c.created_at FROM challenges c
-WHERE c.id = $1 AND c.purpose = 'register' AND c.ended_at IS NULL AND c.expires_at > $2 FOR UPDATE
+WHERE c.id = $1 AND c.purpose = 'verify' AND c.ended_at IS NULL AND c.expires_at > $2 FOR UPDATE
 `
 
 type PendingParams struct {

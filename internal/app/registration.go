@@ -1,0 +1,35 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse-id/gatehouse/internal/lifecycle"
+	"github.com/gatehouse-id/gatehouse/internal/postgres/jobs"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+)
+
+// registration is the kind of job that makes the account of a registration whose address is not proved.
+const registration = "registration"
+
+// registerSoon leaves the job in the transaction of the registration. That it runs afterwards keeps the answer to a
+// known address like that to an unknown one.
+func registerSoon(ctx context.Context, tx realm.Tx, challenge uuid.UUID) error {
+	return jobs.Insert(ctx, tx, jobs.Job{Kind: registration, Queue: registration, Row: challenge})
+}
+
+// register works such a job.
+func (s *System) register(ctx context.Context, w jobs.Work) error {
+	r, err := s.Realms.ByID(ctx, w.Realm)
+	if errors.Is(err, realm.ErrUnknown) {
+		return jobs.Discard(err)
+	}
+	if err != nil {
+		return err
+	}
+	return r.InTx(ctx, func(tx realm.Tx) error {
+		return lifecycle.RegisterUnproved(ctx, tx, s.Users, w.Row, s.now())
+	})
+}
