@@ -3,7 +3,8 @@
 // Rows reads in one realm, by single statements; Rows.Write runs one statement that is a whole change, and
 // Rows.InTx several in one transaction. GlobalTx works outside of realms, for the few tables that allow it. All
 // four are what sqlc calls a DBTX, so generated code runs on them unmodified. The pool itself never leaves this
-// package: code that could forget the realm cannot be written.
+// package: code that could forget the realm cannot be written. The one exception is JobPool, for package jobs, whose
+// connections act as a role that sees the queue of background work and nothing else.
 //
 // The package also makes the database roles (EnsureRoles), applies migrations (Migrate) and refuses to run as a
 // role that row-level security would not bind (Open).
@@ -26,6 +27,7 @@ import (
 const (
 	AppRole    = "gatehouse_app"
 	GlobalRole = "gatehouse_global"
+	JobsRole   = "gatehouse_jobs"
 )
 
 // DBTX is what sqlc's generated code runs on.
@@ -38,12 +40,13 @@ type DBTX interface {
 // DB is a pool of connections that act as AppRole.
 type DB struct {
 	pool     *pgxpool.Pool
+	config   *pgxpool.Config // as it was before its connections were counted
 	counters counters
 }
 
 // Options of a DB.
 type Options struct {
-	// URL is the connection string of the login role, a member of AppRole and GlobalRole.
+	// URL is the connection string of the login role, a member of AppRole, GlobalRole and JobsRole.
 	URL string
 	// MaxConns and MinConns bound the pool; 0 takes 16 and 2.
 	MaxConns, MinConns int32
@@ -53,8 +56,8 @@ type Options struct {
 }
 
 // Open connects and checks that queries will be bound by row-level security. It fails on a login role that is a
-// superuser (unless allowed), and on an AppRole that can log in, bypasses row-level security, owns a table or is
-// a member of any role.
+// superuser (unless allowed), and on an AppRole, GlobalRole or JobsRole that can log in, bypasses row-level security,
+// owns a table or is a member of any role.
 func Open(ctx context.Context, o Options) (*DB, error) {
 	cfg, err := pgxpool.ParseConfig(o.URL)
 	if err != nil {
@@ -79,6 +82,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		registerUUID(conn.TypeMap())
 		return nil
 	}
+	db.config = cfg.Copy()
 	dial := cfg.ConnConfig.DialFunc
 	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := dial(ctx, network, addr)
