@@ -20,8 +20,8 @@ func registerSoon(ctx context.Context, tx realm.Tx, challenge uuid.UUID) error {
 	return jobs.Insert(ctx, tx, jobs.Job{Kind: registration, Queue: registration, Row: challenge})
 }
 
-// register works such a job.
-func (s *System) register(ctx context.Context, w jobs.Work) error {
+// makeAccount works such a job.
+func (s *System) makeAccount(ctx context.Context, w jobs.Work) error {
 	r, err := s.Realms.ByID(ctx, w.Realm)
 	if errors.Is(err, realm.ErrUnknown) {
 		return jobs.Discard(err)

@@ -84,12 +84,12 @@ type System struct {
 	mailer    challenge.Mailer
 	// codeFailures are those of mailed codes, with counters of their own (LG-05).
 	codeFailures *limit.Failures
-	outbound  *safehttp.Client
-	seen      *session.Seen
-	changes   *realm.Changes
-	readers   []event.Reader
-	now       func() time.Time
-	log       *slog.Logger
+	outbound     *safehttp.Client
+	seen         *session.Seen
+	changes      *realm.Changes
+	readers      []event.Reader
+	now          func() time.Time
+	log          *slog.Logger
 }
 
 // migrations is the folder of migrations.

@@ -124,7 +124,7 @@ func issue(ctx context.Context, tx realm.Tx, random io.Reader, n New, template s
 	if err := db.New().Insert(ctx, tx, p); err != nil {
 		return secrets{}, fmt.Errorf("insert a challenge: %w", err)
 	}
-	return s, event.Record(ctx, tx, Sent{Subject: event.Subject{User: n.User, Object: id.String(), Identifier: n.Address}, Purpose: n.Purpose}, now)
+	return s, event.Record(ctx, tx, Sent{Subject: event.Subject{User: n.User, Object: id.String(), Identifier: n.Address}, Purpose: string(n.Purpose)}, now)
 }
 
 // draw makes a token of 256 bits and a code of six digits.
@@ -227,7 +227,7 @@ func (c *Challenge) spent(ctx context.Context, tx realm.Tx, sealed []byte, by st
 		}
 	}
 	about := event.Subject{User: c.User, Object: c.ID.String()}
-	return event.Record(ctx, tx, Redeemed{Subject: about, Purpose: c.Purpose, By: by}, now)
+	return event.Record(ctx, tx, Redeemed{Subject: about, Purpose: string(c.Purpose), By: by}, now)
 }
 
 // Verdict is what became of a typed code.
@@ -261,7 +261,7 @@ func Try(ctx context.Context, tx realm.Tx, p Purpose, flow, typed string, now ti
 		if row.Tries >= MaxTries {
 			verdict = Dead
 		}
-		return Challenge{}, verdict, event.Record(ctx, tx, Refused{Subject: about, Purpose: p, Tries: int(row.Tries)}, now)
+		return Challenge{}, verdict, event.Record(ctx, tx, Refused{Subject: about, Purpose: string(p), Tries: int(row.Tries)}, now)
 	}
 	if _, err := db.New().Spend(ctx, tx, db.SpendParams{ID: row.ID, Now: &now}); err != nil {
 		return Challenge{}, Dead, fmt.Errorf("spend a code: %w", err)

@@ -5,7 +5,7 @@ import "github.com/gatehouse-id/gatehouse/internal/event"
 // Sent says that a secret was made and is on its way, or would be if somebody had the address.
 type Sent struct {
 	event.Subject `json:"-"`
-	Purpose       Purpose `json:"purpose"`
+	Purpose       string `json:"purpose"`
 }
 
 // Type implements event.Event.
@@ -14,7 +14,7 @@ func (Sent) Type() string { return "challenge.sent" }
 // Redeemed says that a secret was shown back.
 type Redeemed struct {
 	event.Subject `json:"-"`
-	Purpose       Purpose `json:"purpose"`
+	Purpose       string `json:"purpose"`
 	// By is link or code.
 	By string `json:"by"`
 }
@@ -25,7 +25,7 @@ func (Redeemed) Type() string { return "challenge.redeemed" }
 // Refused says that a wrong code was typed.
 type Refused struct {
 	event.Subject `json:"-"`
-	Purpose       Purpose `json:"purpose"`
+	Purpose       string `json:"purpose"`
 	// Tries is how many there were, this one included.
 	Tries int `json:"tries"`
 }

@@ -21,6 +21,8 @@ type Codes struct {
 type CodeFields struct {
 	// Address is what the person typed.
 	Address string
+	// Unsure tells that a mail was sent only if somebody has that name.
+	Unsure bool
 	// Expired tells that the code is too old.
 	Expired bool
 	// CheckURL leads on for somebody who pressed the link's button in another window; "" where that does not lead on.
@@ -31,7 +33,7 @@ type CodeFields struct {
 
 // Page is the page for the code that the flow waits for.
 func (c Codes) Page(s *State, f CodeFields) Page {
-	f.Address, f.Expired = s.Awaited.Shown, !s.Now.Before(s.Awaited.CodeExpiresAt)
+	f.Address, f.Unsure, f.Expired = s.Awaited.Shown, s.Awaited.Purpose != challenge.Verify, !s.Now.Before(s.Awaited.CodeExpiresAt)
 	return Page{Template: "code", Title: Message{Key: "code.title"}, Fields: f}
 }
 
@@ -133,6 +135,6 @@ func DonePage(key string) Page {
 // DoneFields are what the page "done" shows.
 type DoneFields struct {
 	Lead string
-	// App and URL lead on; "" when nothing does.
-	App, URL string
+	// URL leads on, "" when nothing does; Label is the message key of what it says, App what that may name.
+	URL, Label, App string
 }

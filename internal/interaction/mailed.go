@@ -22,7 +22,7 @@ func (s *Surface) look(step flow.Linked) echo.HandlerFunc {
 		r := web.Realm(c)
 		page, err := step.Link(c.Request().Context(), r, c.Param("token"))
 		if err != nil {
-			return spent(err)
+			return s.spent(c, r, step, err)
 		}
 		browser, err := s.browser(c, r)
 		if err != nil {
@@ -53,7 +53,7 @@ func (s *Surface) follow(step flow.Linked) echo.HandlerFunc {
 		}
 		to, err := step.Follow(c.Request().Context(), r, flow.Following{Token: c.Param("token"), Browser: browser, Input: in})
 		if err != nil {
-			return spent(err)
+			return s.spent(c, r, step, err)
 		}
 		onward := ""
 		if to.Tx != "" {
@@ -66,12 +66,17 @@ func (s *Surface) follow(step flow.Linked) echo.HandlerFunc {
 	}
 }
 
-// spent says of a link that it was used, replaced or is too old; whoever never had one learns nothing else.
-func spent(err error) error {
-	if errors.Is(err, realm.ErrUnknown) {
-		return problem.New(problem.Gone).WithKey("error.link_gone").Because(err)
+// spent says of a link that it was used, replaced or is too old, and where to get another one; whoever never had one
+// learns nothing else.
+func (s *Surface) spent(c *echo.Context, r realm.Realm, step flow.Linked, err error) error {
+	if !errors.Is(err, realm.ErrUnknown) {
+		return err
 	}
-	return err
+	f := flow.DoneFields{Lead: "link.expired", Label: "proceed.title", App: r.Name, URL: r.Settings.StartURL}
+	if entry, ok := step.(flow.Alternative); ok && entry.InsteadOf("") {
+		f.Label, f.URL = "link.again", r.Path()+"/"+step.Name()
+	}
+	return s.Web.Page(c, r, web.Page{Status: http.StatusGone, Template: "done", Title: web.Message{Key: "link.gone"}, Data: f})
 }
 
 // proceed sends the browser to the step of a mailed flow that is due, or says that all is done.
@@ -101,7 +106,7 @@ func (s *Surface) proceed(c *echo.Context) error {
 // done shows a page that ends a way, with where people go from there.
 func (s *Surface) done(c *echo.Context, r realm.Realm, page flow.Page, app, onward string) error {
 	if f, ok := page.Fields.(flow.DoneFields); ok {
-		f.App, f.URL = app, onward
+		f.App, f.URL, f.Label = app, onward, "proceed.title"
 		page.Fields = f
 	}
 	return s.Web.Page(c, r, web.Page{Template: page.Template, Title: web.Message(page.Title), Data: page.Fields})

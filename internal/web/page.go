@@ -290,6 +290,9 @@ func (v *view) T(key string, pairs ...any) (string, error) {
 	return v.locale.T(key, params), nil
 }
 
+// Text is T for parameters that are already a map.
+func (v *view) Text(key string, params map[string]any) string { return v.locale.T(key, params) }
+
 // Asset is the address of an asset.
 func (v *view) Asset(file string) (string, error) { return v.web.assetURL(v.base, file) }
 

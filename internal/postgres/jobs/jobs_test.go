@@ -32,7 +32,12 @@ func TestFirst(t *testing.T) {
 	require.NoError(t, acme.Rows.InTx(t.Context(), func(tx *postgres.Tx) error {
 		return jobs.Insert(t.Context(), tx, jobs.Job{Kind: "test", Queue: "mail", Row: id})
 	}))
-	select { case w := <-got: require.Equal(t, jobs.Work{Realm: acme.ID, Row: id, Attempt: 1, MaxAttempts: 10}, w); case err := <-done: t.Fatal(err) }
+	select {
+	case w := <-got:
+		require.Equal(t, jobs.Work{Realm: acme.ID, Row: id, Attempt: 1, MaxAttempts: 10}, w)
+	case err := <-done:
+		t.Fatal(err)
+	}
 	stop()
 	require.NoError(t, <-done)
 }
