@@ -6,8 +6,15 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
 	"github.com/gatehouse-id/gatehouse/internal/flow/consent"
+	"github.com/gatehouse-id/gatehouse/internal/flow/emailcode"
 	"github.com/gatehouse-id/gatehouse/internal/flow/firstfactor"
+	"github.com/gatehouse-id/gatehouse/internal/flow/invitation"
+	"github.com/gatehouse-id/gatehouse/internal/flow/newpassword"
+	"github.com/gatehouse-id/gatehouse/internal/flow/profile"
+	"github.com/gatehouse-id/gatehouse/internal/flow/recover"
 	"github.com/gatehouse-id/gatehouse/internal/flow/selectaccount"
+	"github.com/gatehouse-id/gatehouse/internal/flow/signup"
+	"github.com/gatehouse-id/gatehouse/internal/flow/verifyemail"
 	"github.com/gatehouse-id/gatehouse/internal/mail"
 	"github.com/gatehouse-id/gatehouse/internal/mail/smtp"
 	"github.com/gatehouse-id/gatehouse/internal/notify"
@@ -18,11 +25,20 @@ import (
 // steps are the ordered lists of what the login flow asks for: who is there, and what that person must still do. A
 // new step is a package and a line.
 func (s *System) steps() (authenticate, require []flow.Step) {
+	codes := flow.Codes{Mailer: s.mailer, Failures: s.codeFailures, Now: s.now}
+	chooser := flow.Chooser{Hasher: s.Hasher, Passwords: s.Passwords}
 	authenticate = []flow.Step{
 		selectaccount.Step{},
+		recover.Step{Codes: codes},
+		invitation.Step{Users: s.Users, Now: s.now, Random: rand.Reader},
+		signup.Step{Chooser: chooser, Mailer: s.mailer, Unproved: registerSoon, Now: s.now},
+		emailcode.Step{Codes: codes, Users: s.Users, Random: rand.Reader},
 		firstfactor.Step{Hasher: s.Hasher, Failures: s.failures, Now: s.now, Random: rand.Reader},
+		verifyemail.Step{Codes: codes, Users: s.Users, Random: rand.Reader},
+		newpassword.Step{Chooser: chooser, Failures: s.failures, Now: s.now, Random: rand.Reader},
 	}
 	require = []flow.Step{
+		profile.Step{Users: s.Users, Now: s.now},
 		consent.Step{Now: s.now},
 	}
 	return authenticate, require
@@ -57,9 +73,10 @@ func (s *System) consumers() ([]event.Consumer, error) {
 func (s *System) backgroundWork() jobs.Options {
 	return jobs.Options{
 		Kinds: map[string]jobs.Kind{
-			notify.Kind: {Handle: worker.In(s.Realms, s.Mail.Deliver), MaxAttempts: notify.MaxTries, Timeout: notify.Timeout},
+			registration: {Handle: worker.In(s.Realms, s.makeAccount)},
+			notify.Kind:  {Handle: worker.In(s.Realms, s.Mail.Deliver), MaxAttempts: notify.MaxTries, Timeout: notify.Timeout},
 		},
-		Queues:   map[string]int{notify.Queue: 8},
+		Queues:   map[string]int{notify.Queue: 8, registration: 2},
 		Periodic: worker.Housekeeping{Realms: s.Realms, Keys: s.Keys, Now: s.now}.Periodic(),
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-id/gatehouse/internal/challenge"
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/config"
 	"github.com/gatehouse-id/gatehouse/internal/envelope"
@@ -91,16 +92,19 @@ type System struct {
 	limits    limit.Source
 	redis     *redis.Source // nil without Redis
 	decisions *limit.Metrics
-	failures  *limit.Failures
-	mails     *mail.Chain
-	outbound  *safehttp.Client
-	breaches  *os.File // nil without a list
-	seen      *session.Seen
-	changes   *realm.Changes
-	readers   []event.Reader
-	jobs      *jobs.Runner // nil in a process that does no background work
-	now       func() time.Time
-	log       *slog.Logger
+	failures  *limit.Failures // of passwords
+	// codeFailures are those of mailed codes, with counters of their own (LG-05).
+	codeFailures *limit.Failures
+	mailer       challenge.Mailer
+	mails        *mail.Chain
+	outbound     *safehttp.Client
+	breaches     *os.File // nil without a list
+	seen         *session.Seen
+	changes      *realm.Changes
+	readers      []event.Reader
+	jobs         *jobs.Runner // nil in a process that does no background work
+	now          func() time.Time
+	log          *slog.Logger
 }
 
 // migrations is the folder of migrations.
@@ -241,6 +245,8 @@ func (s *System) makeLimits(p Process) (err error) {
 		return err
 	}
 	s.failures = limit.NewFailures(s.decisions.Observe("password", s.limits), limit.DefaultPolicies())
+	s.codeFailures = limit.NewFailures(s.decisions.Observe("code", s.limits), limit.DefaultPolicies())
+	s.mailer = challenge.Mailer{Random: rand.Reader, Limits: s.decisions.Observe("mail", s.limits)}
 	return nil
 }
 

@@ -186,7 +186,7 @@ func UserSetPassword(ctx context.Context, p Process, slug, name, plain string) (
 			return err
 		}
 		return r.InTx(ctx, func(tx realm.Tx) error {
-			done, err = lifecycle.ResetPassword(ctx, tx, u.ID, hash, s.now())
+			done, err = lifecycle.SetPassword(ctx, tx, lifecycle.NewPassword{User: u.ID, Hash: hash}, s.now())
 			return err
 		})
 	})

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -9,10 +10,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/gatehouse-id/gatehouse/internal/challenge"
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/flow/internal/db"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
+	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
 // ErrGone says that there is no such flow for this browser: never there, another browser's, or past the day that
@@ -34,8 +39,15 @@ type Engine struct {
 // Steps are all steps in their order.
 func (e *Engine) Steps() []Step { return slices.Concat(e.Authenticate, e.Require) }
 
-// Next returns the first pending step, nil when nothing is missing.
+// Next returns the first pending step, nil when nothing is missing. A mailed flow signs nobody in: only what a mailed
+// secret is awaited for or allows is done in it.
 func (e *Engine) Next(s *State) Step {
+	if s.Kind == KindMailed {
+		if !s.Elsewhere() {
+			return nil
+		}
+		return pending(e.Authenticate, s)
+	}
 	if step := pending(e.Authenticate, s); step != nil {
 		return step
 	}
@@ -57,19 +69,19 @@ func pending(steps []Step, s *State) Step {
 // Begin reads the state of a request that has no flow yet, by one statement: the browser's session and what its
 // person allowed the client. browser may be "".
 func (e *Engine) Begin(ctx context.Context, r realm.Realm, browser session.Token, c client.Client, form url.Values, hintSubject string) (*State, error) {
-	s := &State{Now: e.Now(), Browser: browser, Client: c, Form: form, Request: ParseRequest(form)}
+	s := &State{Now: e.Now(), Realm: r.Facts, Kind: KindAuthorize, Browser: browser, Client: c, Form: form, Request: ParseRequest(form)}
 	s.Request.HintSubject = hintSubject
 	if browser == "" {
 		return s, nil
 	}
 	row, err := db.New().State(ctx, r, db.StateParams{
 		BrowserHash: browser.Hash(), Now: s.Now, ClientID: c.ClientID, WithNames: s.Request.LoginHint != "",
+		WithEmail: On(r.Flags.RequireEmailVerification),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the state of a request: %w", err)
 	}
-	e.fill(r, s, row)
-	return s, nil
+	return s, e.fill(r, s, row)
 }
 
 // Load reads the state of the flow of tx, by one statement. When the flow is not this browser's it returns ErrGone.
@@ -77,32 +89,53 @@ func (e *Engine) Load(ctx context.Context, r realm.Realm, tx string, browser ses
 	if tx == "" || browser == "" {
 		return nil, ErrGone
 	}
-	s := &State{Now: e.Now(), Tx: tx, Browser: browser}
-	row, err := db.New().State(ctx, r, db.StateParams{TxHash: hashTx(tx), BrowserHash: browser.Hash(), Now: s.Now, WithNames: true})
+	s := &State{Now: e.Now(), Realm: r.Facts, Tx: tx, Browser: browser}
+	row, err := db.New().State(ctx, r, db.StateParams{
+		TxHash: hashTx(tx), Tx: tx, BrowserHash: browser.Hash(), Now: s.Now, WithNames: true, WithEmail: true,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the state of a flow: %w", err)
 	}
 	if row.TxHash == nil {
 		return nil, ErrGone
 	}
-	if s.Client, err = e.Clients.ByClientID(ctx, r, row.FlowClientID); err != nil {
-		return nil, fmt.Errorf("find the client of a flow: %w", err)
+	s.Kind = row.FlowKind
+	if s.Client, err = e.clientOf(ctx, r, row); err != nil {
+		return nil, err
 	}
 	if s.Form, err = url.ParseQuery(row.Request); err != nil {
 		return nil, fmt.Errorf("read the request of a flow: %w", err)
 	}
 	s.Request = ParseRequest(s.Form)
 	s.Request.HintSubject = row.HintSubject
-	e.fill(r, s, row)
-	return s, nil
+	return s, e.fill(r, s, row)
+}
+
+// clientOf is the client of a flow. A mailed flow may have none, and goes on when it is gone.
+func (e *Engine) clientOf(ctx context.Context, r realm.Realm, row db.StateRow) (client.Client, error) {
+	mailed := row.FlowKind == KindMailed
+	if mailed && row.FlowClientID == "" {
+		return client.Client{}, nil
+	}
+	c, err := e.Clients.ByClientID(ctx, r, row.FlowClientID)
+	if mailed && errors.Is(err, realm.ErrUnknown) {
+		return client.Client{}, nil
+	}
+	if err != nil {
+		return client.Client{}, fmt.Errorf("find the client of a flow: %w", err)
+	}
+	return c, nil
 }
 
 // fill takes over what was read of browser, person and flow.
-func (e *Engine) fill(r realm.Realm, s *State, row db.StateRow) {
+func (e *Engine) fill(r realm.Realm, s *State, row db.StateRow) error {
 	if row.UserID != nil {
 		s.User = &User{
-			ID: *row.UserID, Subject: row.Subject, Active: row.UserStatus == "active",
-			Name: row.UserName, Names: row.Names, Canonical: row.CanonicalNames,
+			ID: *row.UserID, Subject: row.Subject, Active: row.UserStatus == "active", Names: row.Names, Canonical: row.CanonicalNames,
+			Email: row.Email, EmailVerified: row.EmailVerified, MustChange: row.MustChange, PasswordChangedAt: row.PasswordChangedAt,
+		}
+		if err := json.Unmarshal(row.Claims, &s.User.Claims); err != nil {
+			return fmt.Errorf("read the claims of a flow's person: %w", err)
 		}
 		s.Consented = row.ConsentedScopes
 	}
@@ -116,6 +149,7 @@ func (e *Engine) fill(r realm.Realm, s *State, row db.StateRow) {
 	if row.TxHash != nil {
 		s.fillProgress(row)
 	}
+	return nil
 }
 
 // fillProgress takes over how far the flow came. What a lapsed flow found out does not count, and neither does what
@@ -124,7 +158,18 @@ func (s *State) fillProgress(row db.StateRow) {
 	s.StartedAt = *row.FlowCreatedAt
 	s.Completed = row.FlowCompletedAt != nil
 	s.Lapsed = !s.Completed && !s.Now.Before(*row.FlowExpiresAt)
+	if row.MailPurpose != "" && !s.Lapsed {
+		s.Awaited = &Awaited{
+			Purpose: challenge.Purpose(row.MailPurpose), Shown: row.MailShown, CodeExpiresAt: *row.MailCodeExpiresAt, Account: account(row),
+		}
+	}
 	switch {
+	case row.RedeemedUserID != nil:
+		// The person was read by it, and is nobody who signed in.
+		if s.User != nil && !s.Lapsed {
+			s.Redeemed = &Redeemed{Purpose: challenge.Purpose(row.RedeemedPurpose), User: *s.User}
+		}
+		s.User, s.Consented = nil, nil
 	case row.FlowUserID == nil:
 	case s.Lapsed || row.FlowStale:
 		// The proof is too old to count, or its person was signed out of everything since, and they were read by it.
@@ -135,7 +180,7 @@ func (s *State) fillProgress(row db.StateRow) {
 	if s.Lapsed {
 		return
 	}
-	s.Another = row.Another
+	s.Another, s.Notice = row.Another, row.Notice
 	if s.User == nil {
 		return
 	}
@@ -147,3 +192,23 @@ func (s *State) fillProgress(row db.StateRow) {
 
 // acr is the authentication context class of a proof: "1" for one factor (OpenID Connect Core §2).
 func acr([]string) string { return "1" }
+
+// account is whose tries at a mailed code are counted.
+func account(row db.StateRow) string {
+	if row.MailUserID != nil {
+		return row.MailUserID.String()
+	}
+	return Account(uuid.Nil, row.MailShown)
+}
+
+// Account is the name under which tries and mails are counted: the account's id, so that all spellings and names of a
+// person share one budget, else what was typed in its canonical form (LG-03).
+func Account(id uuid.UUID, typed string) string {
+	if id != uuid.Nil {
+		return id.String()
+	}
+	if name, err := user.Canonical(typed); err == nil {
+		return name.Canonical
+	}
+	return typed
+}

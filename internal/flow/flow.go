@@ -14,12 +14,14 @@ package flow
 
 import (
 	"context"
+	"net/netip"
 	"net/url"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/gatehouse-id/gatehouse/internal/challenge"
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
@@ -53,8 +55,44 @@ type Step interface {
 	Submit(ctx context.Context, r realm.Realm, s *State, in Input) (Outcome, error)
 }
 
+// Alternative is a step that a person may take instead of the one that is due, such as making an account instead of
+// signing in. Its page is reached by a link, and leads back by one.
+type Alternative interface {
+	Step
+	// InsteadOf tells whether it may be taken while the step of that name is due; "" is a mailed flow in which nothing
+	// is.
+	InsteadOf(due string) bool
+}
+
+// Linked is a step that a link in a mail leads to: its path is the step's, followed by the link's token. Programs open
+// every link of a mail, so that looking must change nothing (RS-04).
+type Linked interface {
+	Step
+	// Link is the page that the link shows; realm.ErrUnknown when the link is spent or never was.
+	Link(ctx context.Context, r realm.Realm, token string) (Page, error)
+	// Follow spends the link.
+	Follow(ctx context.Context, r realm.Realm, f Following) (Followed, error)
+}
+
+// Following is a link that somebody follows by pressing its button.
+type Following struct {
+	Token   string
+	Browser session.Token
+	Input   Input
+}
+
+// Followed is where it leads: to a flow of this browser, or to a page, from which that flow goes on when there is one.
+type Followed struct {
+	// Tx and Kind are the flow that goes on; "" when none does.
+	Tx, Kind string
+	// Page is shown first; the zero Page when the flow goes on by itself.
+	Page Page
+}
+
 // Page is what a step shows: data for its template, message keys instead of sentences.
 type Page struct {
+	// Template is that of another page than the step's own; "" for the step's.
+	Template string
 	// Title is the message key of the page's title, with its parameters.
 	Title  Message
 	Fields any
@@ -85,27 +123,29 @@ type Message struct {
 
 // Input is a posted form, already bounded in size.
 type Input struct {
-	form func(name string) string
-	// Address is the client's address and UserAgent its user agent.
-	Address   string
-	UserAgent string
-}
-
-// NewInput makes an Input of a form's values.
-func NewInput(form func(name string) string, address, userAgent string) Input {
-	return Input{form, address, userAgent}
+	// Form gives the first value of a field, "" when absent.
+	Form func(name string) string
+	// Address is the client's address.
+	Address netip.Addr
+	// Locale is the language of the page that the form stood on, for mails that follow from it.
+	Locale string
 }
 
 // Value is the first value of a field, "" when absent. Passwords must be taken as they are: nothing is trimmed.
-func (in Input) Value(name string) string { return in.form(name) }
+func (in Input) Value(name string) string { return in.Form(name) }
 
 // Checked tells whether a box was ticked.
-func (in Input) Checked(name string) bool { return in.form(name) != "" }
+func (in Input) Checked(name string) bool { return in.Form(name) != "" }
 
 // State is what deciding the next step needs: the request, the browser's session, the person, and how far this
 // flow came.
 type State struct {
-	Now     time.Time
+	Now time.Time
+	// Realm are the facts of the realm: settings and flags that steps obey.
+	Realm *realm.Facts
+	// Kind is KindMailed for a flow that no application asked for; Client and Request are empty then, or name the
+	// client where it began.
+	Kind    string
 	Client  client.Client
 	Request Request
 	// Form is the authorization request as it came.
@@ -129,6 +169,15 @@ type State struct {
 	Consented []string
 	// Decision is what the person decided about this request; nil as long as nobody did.
 	Decision *Decision
+	// Awaited is the mailed code that the flow waits for; nil when for none.
+	Awaited *Awaited
+	// Redeemed is who showed a mailed secret back and what it lets them do; nil when nobody did. They are not User: it
+	// signs nobody in.
+	Redeemed *Redeemed
+	// Notice is a message key that the next page shows; "" for none.
+	Notice string
+	// Language is what the person chose on the page; "" when they did not.
+	Language string
 	// Lapsed tells that the flow's progress is too old to go on.
 	Lapsed bool
 	// Completed tells that the flow already led to a code.
@@ -139,8 +188,43 @@ type State struct {
 func (s *State) Anew() *State {
 	return &State{
 		Now: s.Now, Client: s.Client, Request: s.Request, Form: s.Form, Browser: s.Browser, User: s.User,
-		Authenticated: s.Authenticated, Session: s.Session, Consented: s.Consented,
+		Authenticated: s.Authenticated, Session: s.Session, Consented: s.Consented, Realm: s.Realm, Kind: s.Kind,
 	}
+}
+
+// Elsewhere tells that the flow waits for a mailed code, or does what one allows, so that nobody is asked to sign in
+// meanwhile.
+func (s *State) Elsewhere() bool { return s.Awaited != nil || s.Redeemed != nil }
+
+// On tells whether a flag is on.
+func On(flag *bool) bool { return flag != nil && *flag }
+
+// App is what the page says the person is on the way to: the application's name, else the realm's.
+func (s *State) App() string {
+	if s.Client.Name != "" {
+		return s.Client.Name
+	}
+	return s.Realm.Name
+}
+
+// URL is the path of a step in this flow, in the language that the person chose.
+func (s *State) URL(step string) string { return path(s.Realm, step, s.Tx, s.Language) }
+
+// Awaited is a mailed code that a flow waits for.
+type Awaited struct {
+	Purpose challenge.Purpose
+	// Shown is what the person typed: the address it was sent to, or would have been, or another name of theirs.
+	Shown string
+	// Account is whose tries are counted: the account's id, else what was typed (LG-03).
+	Account string
+	// CodeExpiresAt is when the code is too old; the link lives longer.
+	CodeExpiresAt time.Time
+}
+
+// Redeemed is who showed a mailed secret back in a flow.
+type Redeemed struct {
+	Purpose challenge.Purpose
+	User    User
 }
 
 // ProvedHere tells whether the person proved their identity since this flow began.
@@ -162,20 +246,28 @@ type User struct {
 	Subject string
 	// Active is false for a disabled or locked account.
 	Active bool
-	// Name is the person's own, "" when unknown. Names are those they sign in with as they wrote them, the e-mail
-	// address first, and Canonical the same as they are compared. They are read only when a step may need them: in a
-	// flow, and for a login_hint.
-	Name      string
+	// Claims are the person's own. Names are those they sign in with as they wrote them, the e-mail address first, and
+	// Canonical the same as they are compared. They are read only when a step may need them: in a flow, and for a
+	// login_hint.
+	Claims    user.Claims
 	Names     []string
 	Canonical []string
+	// Email is their address, "" when they have none, and EmailVerified whether it is theirs. They are read in a flow,
+	// and when the realm demands it.
+	Email         string
+	EmailVerified bool
+	// MustChange is why they must choose another password, "" when they need not; PasswordChangedAt when they chose the
+	// one they have, nil when they have none.
+	MustChange        string
+	PasswordChangedAt *time.Time
 }
 
 // Display is what the person is called on a page: their name, or what they sign in with.
 func (u *User) Display() string {
-	if u.Name == "" && len(u.Names) > 0 {
+	if u.Claims.Name == "" && len(u.Names) > 0 {
 		return u.Names[0]
 	}
-	return u.Name
+	return u.Claims.Name
 }
 
 // Handle is what tells the person apart from others of the name: what they sign in with, "" when that is what

@@ -21,14 +21,17 @@ const (
 	// bindWithin is how soon the browser must follow after another site's form started a flow.
 	bindWithin = time.Minute
 
-	kindAuthorize = "authorize"
+	// KindAuthorize is a flow of an authorization request, KindMailed one that began with a link in a mail or at an
+	// address of ours.
+	KindAuthorize = "authorize"
+	KindMailed    = "mailed"
 	kindLogout    = "logout"
 )
 
 // Start makes a flow of an authorization request and returns its reference for ?tx=. With s.Browser "" the flow is
 // bound by the GET that follows (Bind).
 func (e *Engine) Start(ctx context.Context, r realm.Realm, s *State) (string, error) {
-	p := db.InsertFlowParams{Kind: kindAuthorize, ClientID: s.Client.ClientID, Request: s.Form.Encode(), HintSubject: s.Request.HintSubject}
+	p := db.InsertFlowParams{Kind: KindAuthorize, ClientID: s.Client.ClientID, Request: s.Form.Encode(), HintSubject: s.Request.HintSubject}
 	if s.Browser != "" {
 		p.BrowserHash = s.Browser.Hash()
 	}
@@ -36,17 +39,25 @@ func (e *Engine) Start(ctx context.Context, r realm.Realm, s *State) (string, er
 }
 
 func (e *Engine) insert(ctx context.Context, r realm.Realm, p db.InsertFlowParams) (string, error) {
-	var b [16]byte
-	if _, err := io.ReadFull(e.Random, b[:]); err != nil {
-		return "", fmt.Errorf("make a flow reference: %w", err)
+	tx, err := newTx(e.Random)
+	if err != nil {
+		return "", err
 	}
-	tx := base64.RawURLEncoding.EncodeToString(b[:])
 	p.TxHash, p.Now = hashTx(tx), e.Now()
 	p.ExpiresAt, p.EndsAt = p.Now.Add(time.Duration(r.Settings.Lifetimes.Flow)), p.Now.Add(requestKept)
 	if err := db.New().InsertFlow(ctx, r.Write(), p); err != nil {
 		return "", fmt.Errorf("start a flow: %w", err)
 	}
 	return tx, nil
+}
+
+// newTx makes a flow's reference.
+func newTx(random io.Reader) (string, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", fmt.Errorf("make a flow reference: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
 func hashTx(tx string) []byte {
@@ -59,7 +70,9 @@ const maxLocales = 100
 
 // URL is the path of a step, or of the dispatcher ("authorize"), for a flow. uiLocales is the language that the
 // person chose on a page; "" when they did not.
-func URL(r realm.Realm, name, tx, uiLocales string) string {
+func URL(r realm.Realm, name, tx, uiLocales string) string { return path(r.Facts, name, tx, uiLocales) }
+
+func path(r *realm.Facts, name, tx, uiLocales string) string {
 	query := url.Values{"tx": {tx}}
 	if uiLocales != "" && len(uiLocales) <= maxLocales {
 		query.Set("ui_locales", uiLocales)
@@ -70,7 +83,7 @@ func URL(r realm.Realm, name, tx, uiLocales string) string {
 // Bind gives a flow that another site's form started to the browser that followed, once and within a minute.
 // ErrGone when it is too late or somebody was faster.
 func (e *Engine) Bind(ctx context.Context, r realm.Realm, tx string, browser session.Token) error {
-	return e.bind(ctx, r, kindAuthorize, tx, browser)
+	return e.bind(ctx, r, KindAuthorize, tx, browser)
 }
 
 func (e *Engine) bind(ctx context.Context, r realm.Realm, kind, tx string, browser session.Token) error {

@@ -14,8 +14,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/gatehouse-id/gatehouse/internal/challenge"
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/grant"
+	"github.com/gatehouse-id/gatehouse/internal/notify"
 	"github.com/gatehouse-id/gatehouse/internal/password"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
@@ -69,7 +71,34 @@ func shut(ctx context.Context, tx realm.Tx, person uuid.UUID, status string, e e
 		return Result{}, err
 	}
 	done.Changed = true
+	told := notify.Message{Template: notify.AccountDisabled, User: person}
+	if status == user.Locked {
+		told.Template = notify.AccountLocked
+	}
+	if err := tell(ctx, tx, person, told, now); err != nil {
+		return Result{}, err
+	}
 	return done, event.Record(ctx, tx, e, now)
+}
+
+// tell mails a notice to the person, if they have an address.
+func tell(ctx context.Context, tx realm.Tx, person uuid.UUID, m notify.Message, now time.Time) error {
+	address, err := user.EmailOf(ctx, tx, person)
+	if err != nil || address == "" {
+		return err
+	}
+	m.To = address
+	_, err = notify.Send(ctx, tx, m, now)
+	return err
+}
+
+// DemandPasswordChange has the person choose another password at the next sign-in, and wherever they are signed in when
+// an application asks next.
+func DemandPasswordChange(ctx context.Context, tx realm.Tx, person uuid.UUID, reason password.Reason, now time.Time) (Result, error) {
+	if _, err := user.Hold(ctx, tx, person); err != nil {
+		return Result{}, err
+	}
+	return Result{Changed: true}, password.MustChange(ctx, tx, person, reason, now)
 }
 
 func reopen(ctx context.Context, tx realm.Tx, person uuid.UUID, from string, e event.Event, now time.Time) (Result, error) {
@@ -97,20 +126,6 @@ func EndSessions(ctx context.Context, tx realm.Tx, person, except uuid.UUID, now
 	return done, event.Record(ctx, tx, SignedOut{Subject: event.Subject{User: person}}, now)
 }
 
-// ResetPassword gives the person a password that they did not choose by knowing the one before, and signs them out of
-// everything: who set the password anew may not be who was signed in. hash is of password.Hasher.
-func ResetPassword(ctx context.Context, tx realm.Tx, person uuid.UUID, hash string, now time.Time) (Result, error) {
-	if _, err := user.Hold(ctx, tx, person); err != nil {
-		return Result{}, err
-	}
-	if err := password.Set(ctx, tx, person, hash, now); err != nil {
-		return Result{}, err
-	}
-	done, err := signOut(ctx, tx, person, uuid.Nil, "password_reset", now)
-	done.Changed = true
-	return done, err
-}
-
 // Delete ends everything of the person and deletes them with all that is theirs, in the log too; events keep the id
 // alone. Their subject is never given again. Deleting somebody who is gone changes nothing.
 func Delete(ctx context.Context, tx realm.Tx, person uuid.UUID, reason string, now time.Time) (Result, error) {
@@ -119,6 +134,16 @@ func Delete(ctx context.Context, tx realm.Tx, person uuid.UUID, reason string, n
 	}
 	done, err := signOut(ctx, tx, person, uuid.Nil, "deleted", now)
 	if err != nil {
+		return Result{}, err
+	}
+	if err := challenge.Forget(ctx, tx, person); err != nil {
+		return Result{}, err
+	}
+	if err := notify.Forget(ctx, tx, person); err != nil {
+		return Result{}, err
+	}
+	// Of nobody: what is written to a person is deleted with them.
+	if err := tell(ctx, tx, person, notify.Message{Template: notify.AccountDeleted}, now); err != nil {
 		return Result{}, err
 	}
 	if err := user.Delete(ctx, tx, person); err != nil {

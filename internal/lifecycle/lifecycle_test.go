@@ -176,7 +176,7 @@ func signOut(ctx context.Context, tx realm.Tx, person uuid.UUID, now time.Time) 
 }
 
 func resetPassword(ctx context.Context, tx realm.Tx, person uuid.UUID, now time.Time) (lifecycle.Result, error) {
-	return lifecycle.ResetPassword(ctx, tx, person, "$argon2id$…", now)
+	return lifecycle.SetPassword(ctx, tx, lifecycle.NewPassword{User: person, Hash: "$argon2id$…"}, now)
 }
 
 func TestSS04_WhatHasEndedStaysEnded(t *testing.T) {

@@ -28,10 +28,15 @@ type Settings struct {
 	StrictAssertionAudience bool      `json:"strict_assertion_audience,omitempty" yaml:"strict_assertion_audience,omitempty"`
 	Lifetimes               Lifetimes `json:"lifetimes,omitzero" yaml:"lifetimes,omitempty"`
 	// RateLimits are far above what an application under load does, and bound what one that went wild costs the others.
-	RateLimits RateLimits      `json:"rate_limits,omitzero" yaml:"rate_limits,omitempty"`
-	Mail       Mail            `json:"mail,omitzero" yaml:"mail,omitempty"`
-	Password   PasswordPolicy  `json:"password,omitzero" yaml:"password,omitempty"`
-	Texts      map[string]Text `json:"texts,omitempty" yaml:"texts,omitempty"`
+	RateLimits RateLimits     `json:"rate_limits,omitzero" yaml:"rate_limits,omitempty"`
+	Mail       Mail           `json:"mail,omitzero" yaml:"mail,omitempty"`
+	Password   PasswordPolicy `json:"password,omitzero" yaml:"password,omitempty"`
+	// Registration and Profile are what the page for a new account asks, and of whom; SignIn what else than a password
+	// signs people in.
+	Registration Registration    `json:"registration,omitzero" yaml:"registration,omitempty"`
+	Profile      []ProfileField  `json:"profile,omitempty" yaml:"profile,omitempty"`
+	SignIn       SignIn          `json:"sign_in,omitzero" yaml:"sign_in,omitempty"`
+	Texts        map[string]Text `json:"texts,omitempty" yaml:"texts,omitempty"`
 }
 
 // Text overrides messages of one language: message key → text.
@@ -142,6 +147,9 @@ func (s Settings) WithDefaults() Settings {
 		s.SigningAlg = "ES256"
 	}
 	s.Password = s.Password.withDefaults()
+	if s.Profile == nil {
+		s.Profile = []ProfileField{{Claim: "name"}}
+	}
 	return s
 }
 
@@ -162,6 +170,7 @@ func (s Settings) Check() []string {
 		wrong = append(wrong, fmt.Sprintf("signing_alg is %q; allowed are %q", alg, SigningAlgs()))
 	}
 	wrong = append(wrong, s.Password.check()...)
+	wrong = append(wrong, s.checkAccounts()...)
 	if s.StartURL != "" {
 		if u, err := url.Parse(s.StartURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
 			wrong = append(wrong, fmt.Sprintf("start_url: %q is not an http or https address", s.StartURL))

@@ -21,6 +21,11 @@ func (s *Store) ByCanonical(ctx context.Context, tx realm.Tx, canonical string) 
 	if err != nil {
 		return User{}, unknown(err, "find a user")
 	}
+	return s.ByID(ctx, tx, id)
+}
+
+// ByID returns a person, locked for a change; realm.ErrUnknown when there is none.
+func (s *Store) ByID(ctx context.Context, tx realm.Tx, id uuid.UUID) (User, error) {
 	row, err := db.New().LockUser(ctx, tx, id)
 	if err != nil {
 		return User{}, unknown(err, "read a user")

@@ -171,6 +171,16 @@ func (s *Store) Update(ctx context.Context, tx realm.Tx, u User, c Changes) ([]s
 	return changed, event.Record(ctx, tx, Updated{Subject: event.Subject{User: u.ID}, Changed: changed}, now)
 }
 
+// SetClaims gives the person other claims and leaves everything else.
+func (s *Store) SetClaims(ctx context.Context, tx realm.Tx, u User, claims Claims) error {
+	c := Changes{Claims: claims, Verified: map[string]bool{}}
+	for _, n := range u.Names {
+		c.Names, c.Verified[n.Kind] = append(c.Names, n.Identifier), n.VerifiedAt != nil
+	}
+	_, err := s.Update(ctx, tx, u, c)
+	return err
+}
+
 func (s *Store) updateNames(ctx context.Context, tx realm.Tx, u User, c Changes) ([]string, error) {
 	var changed []string
 	wanted := map[string]Identifier{}

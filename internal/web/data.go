@@ -16,8 +16,8 @@ type Login struct {
 	OfferRemember, Remember bool
 	// Confirm says that the person is signed in and must prove it again.
 	Confirm bool
-	// ForgotURL and SignUpURL are paths of our own; "" leaves the link out.
-	ForgotURL, SignUpURL string
+	// ForgotURL, SignUpURL and CodeURL are paths of our own; "" leaves the link out.
+	ForgotURL, SignUpURL, CodeURL string
 }
 
 // Restart is the data of "restart".

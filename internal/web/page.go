@@ -38,6 +38,8 @@ type Page struct {
 	Data any
 	// Token is the form token; see Web.FormToken.
 	Token string
+	// Notice is a message key that says above the form what was done; "" for none.
+	Notice string
 	// Problem says above the form what is wrong with it.
 	Problem *Message
 	// Fields says for each input at fault what is wrong with it.
@@ -87,6 +89,11 @@ func setRetryAfter(h http.Header, d time.Duration) {
 }
 
 func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
+// Language is the tag of the language that Page would answer in; wishes are those of Page.Languages.
+func (w *Web) Language(c *echo.Context, r realm.Realm, wishes ...string) string {
+	return w.locale(c, r, wishes...).Tag()
+}
 
 // locale chooses the language of the answer and lays the realm's own words over ours.
 func (w *Web) locale(c *echo.Context, r realm.Realm, wishes ...string) i18n.Locale {
@@ -199,6 +206,8 @@ type view struct {
 	Realm          string
 	Token          string
 	Data           any
+	// Notice says what was done.
+	Notice string
 	// Languages, Path and Query make the language switch; without Languages there is none.
 	Languages []languageOption
 	Path      string
@@ -223,6 +232,9 @@ func (w *Web) newView(c *echo.Context, r realm.Realm, p Page) *view {
 		problems: p.Problem != nil || len(p.Fields) > 0,
 	}
 	v.Title = v.Heading
+	if p.Notice != "" {
+		v.Notice = locale.T(p.Notice, nil)
+	}
 	if v.problems {
 		v.Title = locale.T("layout.error_title", map[string]any{"title": v.Heading})
 	}
@@ -277,6 +289,9 @@ func (v *view) T(key string, pairs ...any) (string, error) {
 	}
 	return v.locale.T(key, params), nil
 }
+
+// Text is T for parameters that are already a map.
+func (v *view) Text(key string, params map[string]any) string { return v.locale.T(key, params) }
 
 // Asset is the address of an asset.
 func (v *view) Asset(file string) (string, error) { return v.web.assetURL(v.base, file) }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/gatehouse-id/gatehouse/internal/challenge"
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
@@ -73,6 +74,7 @@ func kinds() []kind {
 		{"revoked_tokens", grant.CleanTokens, true},
 		{"used_assertions", client.CleanAssertions, false},
 		{"deliveries", notify.Clean, false},
+		{"challenges", challenge.Clean, true},
 	}
 }
 

@@ -1,25 +1,34 @@
 -- name: State :one
 -- State is everything that deciding the next step needs, by one statement: the flow of ?tx= when it belongs to this
--- browser, the browser's live session, the person of whichever of the two is known, the flow's first, and what that
--- person allowed the client. Names are read when a step may need them.
+-- browser, the mailed code it waits for, the browser's live session, the person of whichever of the two is known, the
+-- flow's first, and what that person allowed the client. Names are read when a step may need them, the address when
+-- the realm wants it confirmed.
 SELECT
   f.tx_hash, coalesce(f.client_id, '')::text AS flow_client_id, coalesce(f.request, '')::text AS request,
   coalesce(f.hint_subject, '')::text AS hint_subject, f.chosen_user_id, coalesce(f.another, false)::boolean AS another,
   f.user_id AS flow_user_id, coalesce(f.auth_time < u.signed_out_at, false)::boolean AS flow_stale, f.auth_time AS flow_auth_time, coalesce(f.amr, '{}')::text[] AS flow_amr,
   coalesce(f.persistent, false)::boolean AS flow_persistent, f.decided_user_id, coalesce(f.decided_scopes, '{}')::text[] AS decided_scopes,
+  coalesce(f.kind, '')::text AS flow_kind, f.redeemed_user_id, coalesce(f.redeemed_purpose, '')::text AS redeemed_purpose,
+  coalesce(f.notice, '')::text AS notice,
+  coalesce(c.purpose, '')::text AS mail_purpose, coalesce(c.shown, '')::text AS mail_shown, c.user_id AS mail_user_id, c.code_expires_at AS mail_code_expires_at,
   f.created_at AS flow_created_at, f.expires_at AS flow_expires_at, f.completed_at AS flow_completed_at,
   s.id AS session_id, s.user_id AS session_user_id, s.auth_time AS session_auth_time, coalesce(s.amr, '{}')::text[] AS session_amr,
   coalesce(s.acr, '')::text AS session_acr, s.persistent AS session_persistent,
   u.id AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status,
-  coalesce(CASE WHEN @with_names::boolean THEN u.claims->>'name' END, '')::text AS user_name,
+  coalesce(CASE WHEN @with_names::boolean THEN u.claims END, '{}')::jsonb AS claims,
+  coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified,
+  coalesce(p.must_change, '')::text AS must_change, p.changed_at AS password_changed_at,
   coalesce((SELECT array_agg(i.canonical ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND @with_names::boolean), '{}')::text[] AS canonical_names,
   coalesce((SELECT array_agg(i.display ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND @with_names::boolean), '{}')::text[] AS names,
   coalesce(k.scopes, '{}')::text[] AS consented_scopes
 FROM (SELECT 1) AS one
-LEFT JOIN flows f ON f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.kind = 'authorize' AND f.ends_at > @now
+LEFT JOIN flows f ON f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.kind IN ('authorize', 'mailed') AND f.ends_at > @now
+LEFT JOIN challenges c ON c.tx = @tx::text AND c.tx <> '' AND c.ended_at IS NULL AND c.expires_at > @now AND f.tx_hash IS NOT NULL
 LEFT JOIN sessions s ON s.token_hash = @browser_hash AND s.ended_at IS NULL AND s.ends_at > @now
   AND s.seen_at + make_interval(secs => s.idle_seconds) > @now
-LEFT JOIN users u ON u.id = coalesce(f.user_id, s.user_id)
+LEFT JOIN users u ON u.id = coalesce(f.redeemed_user_id, f.user_id, s.user_id)
+LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email' AND @with_email::boolean
+LEFT JOIN passwords p ON p.user_id = u.id
 LEFT JOIN consents k ON k.user_id = u.id AND k.client_id = coalesce(f.client_id, @client_id);
 
 -- name: InsertFlow :exec
@@ -37,9 +46,39 @@ WHERE f.tx_hash = @tx_hash AND f.kind = @kind AND f.browser_hash IS NULL AND f.c
 SELECT f.request FROM flows f
 WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.kind = 'logout' AND f.expires_at > @now;
 
+-- name: InsertMailed :exec
+-- InsertMailed starts a flow that no application asked for, in the browser that came for it.
+INSERT INTO flows (tx_hash, kind, client_id, browser_hash, request, redeemed_user_id, redeemed_purpose, created_at, expires_at, ends_at)
+VALUES (@tx_hash, 'mailed', @client_id, @browser_hash, '', sqlc.narg(redeemed_user_id), @redeemed_purpose, @now, @expires_at, @ends_at);
+
+-- name: Hold :execrows
+-- Hold locks a flow while a step changes what it waits for, and leaves a notice for the next page.
+UPDATE flows f SET notice = @notice WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL;
+
+-- name: Origin :one
+-- Origin tells where a mailed secret was asked for: in which browser, and for which client.
+SELECT f.browser_hash, f.client_id, f.kind FROM flows f WHERE f.tx_hash = @tx_hash AND f.ends_at > @now AND f.completed_at IS NULL;
+
+-- name: Redeemed :execrows
+-- Redeemed notes who showed a mailed secret back, and what it lets them do.
+UPDATE flows f SET redeemed_user_id = @redeemed_user_id, redeemed_purpose = @redeemed_purpose, user_id = NULL, auth_time = NULL, amr = '{}',
+  persistent = false, notice = ''
+WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL;
+
+-- name: Used :execrows
+-- Used ends what showing a mailed secret back allowed, once, and leaves a notice for the next page.
+UPDATE flows f SET redeemed_user_id = NULL, redeemed_purpose = '', notice = @notice
+WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL AND f.redeemed_user_id = @redeemed_user_id;
+
+-- name: ProvedElsewhere :execrows
+-- ProvedElsewhere notes in the flow in which an account was asked for that its address was proved from another browser:
+-- the person typed its password here.
+UPDATE flows f SET user_id = @user_id, auth_time = @auth_time, amr = @amr, another = false
+WHERE f.tx_hash = @tx_hash AND f.kind = 'authorize' AND f.completed_at IS NULL AND f.user_id IS NULL AND f.expires_at > @auth_time;
+
 -- name: Authenticated :execrows
 -- Authenticated notes who proved to be whom, and when. It answers the account chooser, too.
-UPDATE flows f SET user_id = @user_id, auth_time = @auth_time, amr = @amr, persistent = @persistent, another = false
+UPDATE flows f SET user_id = @user_id, auth_time = @auth_time, amr = @amr, persistent = @persistent, another = false, notice = ''
 WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL;
 
 -- name: SignedIn :execrows
@@ -61,7 +100,7 @@ WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at
 -- name: Restart :execrows
 -- Restart takes a lapsed flow back to its beginning: the request stays, the progress goes.
 UPDATE flows f SET user_id = NULL, auth_time = NULL, amr = '{}', persistent = false, chosen_user_id = NULL, another = false,
-  decided_user_id = NULL, decided_scopes = '{}', expires_at = @expires_at
+  decided_user_id = NULL, decided_scopes = '{}', redeemed_user_id = NULL, redeemed_purpose = '', notice = '', expires_at = @expires_at
 WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL;
 
 -- name: Complete :execrows

@@ -79,3 +79,12 @@ WHERE i.canonical >= @from_name AND i.canonical < @to_name AND i.canonical > @af
   AND NOT EXISTS (
     SELECT 1 FROM identifiers o WHERE o.user_id = u.id AND o.canonical >= @from_name AND o.canonical < i.canonical)
 ORDER BY i.canonical LIMIT @most;
+
+-- name: Contact :one
+-- Contact finds the person of a canonical name and where mail reaches them.
+SELECT u.id, u.status, coalesce(e.display, '')::text AS email
+FROM identifiers i JOIN users u ON u.id = i.user_id LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
+WHERE i.canonical = @canonical;
+
+-- name: EmailOf :one
+SELECT i.display FROM identifiers i WHERE i.user_id = @user_id AND i.kind = 'email';

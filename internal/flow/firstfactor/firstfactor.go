@@ -32,18 +32,25 @@ type Step struct {
 	Random   io.Reader
 }
 
-var _ flow.Step = Step{}
+var _ flow.Alternative = Step{}
 
 // Name implements flow.Step.
 func (Step) Name() string { return "login" }
+
+// InsteadOf implements flow.Alternative: whoever is asked to make an account may have one, and whoever made one may
+// sign in before the mail arrives, where that is enough.
+func (Step) InsteadOf(due string) bool { return due == "signup" || due == "verify-email" }
 
 // Unmet implements flow.Step.
 func (Step) Unmet() flow.Code { return flow.LoginRequired }
 
 // Pending implements flow.Step: nobody is signed in, the account may not be used any more, somebody else is wanted,
 // or the request demands a proof that is newer than the one there is (OpenID Connect Core §3.1.2.1: prompt, max_age,
-// id_token_hint). There is no sign-up yet, so prompt=create asks to sign in.
+// id_token_hint). Where nobody may make an account, prompt=create asks to sign in.
 func (Step) Pending(s *flow.State) bool {
+	if s.Elsewhere() {
+		return false
+	}
 	if s.User == nil || !s.User.Active || s.Another {
 		return true
 	}
@@ -69,8 +76,8 @@ type Fields struct {
 	OfferRemember, Remember bool
 	// Confirm says that the person is signed in and must prove it again.
 	Confirm bool
-	// ForgotURL and SignUpURL are paths of our own; "" leaves the link out.
-	ForgotURL, SignUpURL string
+	// ForgotURL, SignUpURL and CodeURL are paths of our own; "" leaves the link out.
+	ForgotURL, SignUpURL, CodeURL string
 }
 
 // Page implements flow.Step. Whoever confirms that it is them need not type their name again; a hint that names who
@@ -94,6 +101,13 @@ func confirms(s *flow.State) bool {
 func page(s *flow.State, f Fields) flow.Page {
 	f.OfferRemember = true
 	f.Confirm = confirms(s)
+	f.ForgotURL = s.URL("recover")
+	if flow.On(s.Realm.Flags.AllowAutoRegistration) && !f.Confirm {
+		f.SignUpURL = s.URL("signup")
+	}
+	if s.Realm.Settings.SignIn.EmailCode {
+		f.CodeURL = s.URL("email-code")
+	}
 	return flow.Page{Title: flow.Message{Key: "login.title", Params: map[string]any{"app": s.Client.Name}}, Fields: f}
 }
 
@@ -190,13 +204,12 @@ func (step Step) find(ctx context.Context, r realm.Realm, typed string) (candida
 
 // keys are the counters of an attempt: by account, so that all spellings and names of a person share one, by
 // address, and by the pair of them.
-func keys(r realm.Realm, who candidate, address string) []limit.Key {
+func keys(r realm.Realm, who candidate, address netip.Addr) []limit.Key {
 	account := who.canonical
 	if who.ID != uuid.Nil {
 		account = who.ID.String()
 	}
-	addr, _ := netip.ParseAddr(address)
-	from := limit.Prefix(addr)
+	from := limit.Prefix(address)
 	return []limit.Key{
 		limit.Account(r.LimitKey("password", "account", account)),
 		limit.Address(r.LimitKey("password", "address", from)),

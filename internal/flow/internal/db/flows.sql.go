@@ -13,7 +13,7 @@ import (
 )
 
 const authenticated = `-- name: Authenticated :execrows
-UPDATE flows f SET user_id = $1, auth_time = $2, amr = $3, persistent = $4, another = false
+UPDATE flows f SET user_id = $1, auth_time = $2, amr = $3, persistent = $4, another = false, notice = ''
 WHERE f.tx_hash = $5 AND f.browser_hash = $6 AND f.completed_at IS NULL
 `
 
@@ -160,6 +160,25 @@ func (q *Queries) DeleteLapsed(ctx context.Context, db DBTX, arg DeleteLapsedPar
 	return result.RowsAffected(), nil
 }
 
+const hold = `-- name: Hold :execrows
+UPDATE flows f SET notice = $1 WHERE f.tx_hash = $2 AND f.browser_hash = $3 AND f.completed_at IS NULL
+`
+
+type HoldParams struct {
+	Notice      string
+	TxHash      []byte
+	BrowserHash []byte
+}
+
+// Hold locks a flow while a step changes what it waits for, and leaves a notice for the next page.
+func (q *Queries) Hold(ctx context.Context, db DBTX, arg HoldParams) (int64, error) {
+	result, err := db.Exec(ctx, hold, arg.Notice, arg.TxHash, arg.BrowserHash)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const insertFlow = `-- name: InsertFlow :exec
 INSERT INTO flows (tx_hash, kind, client_id, browser_hash, request, hint_subject, created_at, expires_at, ends_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -186,6 +205,37 @@ func (q *Queries) InsertFlow(ctx context.Context, db DBTX, arg InsertFlowParams)
 		arg.BrowserHash,
 		arg.Request,
 		arg.HintSubject,
+		arg.Now,
+		arg.ExpiresAt,
+		arg.EndsAt,
+	)
+	return err
+}
+
+const insertMailed = `-- name: InsertMailed :exec
+INSERT INTO flows (tx_hash, kind, client_id, browser_hash, request, redeemed_user_id, redeemed_purpose, created_at, expires_at, ends_at)
+VALUES ($1, 'mailed', $2, $3, '', $4, $5, $6, $7, $8)
+`
+
+type InsertMailedParams struct {
+	TxHash          []byte
+	ClientID        string
+	BrowserHash     []byte
+	RedeemedUserID  *uuid.UUID
+	RedeemedPurpose string
+	Now             time.Time
+	ExpiresAt       time.Time
+	EndsAt          time.Time
+}
+
+// InsertMailed starts a flow that no application asked for, in the browser that came for it.
+func (q *Queries) InsertMailed(ctx context.Context, db DBTX, arg InsertMailedParams) error {
+	_, err := db.Exec(ctx, insertMailed,
+		arg.TxHash,
+		arg.ClientID,
+		arg.BrowserHash,
+		arg.RedeemedUserID,
+		arg.RedeemedPurpose,
 		arg.Now,
 		arg.ExpiresAt,
 		arg.EndsAt,
@@ -227,9 +277,86 @@ func (q *Queries) MoveBrowser(ctx context.Context, db DBTX, arg MoveBrowserParam
 	return err
 }
 
+const origin = `-- name: Origin :one
+SELECT f.browser_hash, f.client_id, f.kind FROM flows f WHERE f.tx_hash = $1 AND f.ends_at > $2 AND f.completed_at IS NULL
+`
+
+type OriginParams struct {
+	TxHash []byte
+	Now    time.Time
+}
+
+type OriginRow struct {
+	BrowserHash []byte
+	ClientID    string
+	Kind        string
+}
+
+// Origin tells where a mailed secret was asked for: in which browser, and for which client.
+func (q *Queries) Origin(ctx context.Context, db DBTX, arg OriginParams) (OriginRow, error) {
+	row := db.QueryRow(ctx, origin, arg.TxHash, arg.Now)
+	var i OriginRow
+	err := row.Scan(&i.BrowserHash, &i.ClientID, &i.Kind)
+	return i, err
+}
+
+const provedElsewhere = `-- name: ProvedElsewhere :execrows
+UPDATE flows f SET user_id = $1, auth_time = $2, amr = $3, another = false
+WHERE f.tx_hash = $4 AND f.kind = 'authorize' AND f.completed_at IS NULL AND f.user_id IS NULL AND f.expires_at > $2
+`
+
+type ProvedElsewhereParams struct {
+	UserID   *uuid.UUID
+	AuthTime *time.Time
+	Amr      []string
+	TxHash   []byte
+}
+
+// ProvedElsewhere notes in the flow in which an account was asked for that its address was proved from another browser:
+// the person typed its password here.
+func (q *Queries) ProvedElsewhere(ctx context.Context, db DBTX, arg ProvedElsewhereParams) (int64, error) {
+	result, err := db.Exec(ctx, provedElsewhere,
+		arg.UserID,
+		arg.AuthTime,
+		arg.Amr,
+		arg.TxHash,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const redeemed = `-- name: Redeemed :execrows
+UPDATE flows f SET redeemed_user_id = $1, redeemed_purpose = $2, user_id = NULL, auth_time = NULL, amr = '{}',
+  persistent = false, notice = ''
+WHERE f.tx_hash = $3 AND f.browser_hash = $4 AND f.completed_at IS NULL
+`
+
+type RedeemedParams struct {
+	RedeemedUserID  *uuid.UUID
+	RedeemedPurpose string
+	TxHash          []byte
+	BrowserHash     []byte
+}
+
+// Redeemed notes who showed a mailed secret back, and what it lets them do.
+func (q *Queries) Redeemed(ctx context.Context, db DBTX, arg RedeemedParams) (int64, error) {
+	result, err := db.Exec(ctx, redeemed,
+		arg.RedeemedUserID,
+		arg.RedeemedPurpose,
+		arg.TxHash,
+		arg.BrowserHash,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const restart = `-- name: Restart :execrows
 UPDATE flows f SET user_id = NULL, auth_time = NULL, amr = '{}', persistent = false, chosen_user_id = NULL, another = false,
-  decided_user_id = NULL, decided_scopes = '{}', expires_at = $1
+  decided_user_id = NULL, decided_scopes = '{}', redeemed_user_id = NULL, redeemed_purpose = '', notice = '', expires_at = $1
 WHERE f.tx_hash = $2 AND f.browser_hash = $3 AND f.completed_at IS NULL
 `
 
@@ -280,20 +407,28 @@ SELECT
   coalesce(f.hint_subject, '')::text AS hint_subject, f.chosen_user_id, coalesce(f.another, false)::boolean AS another,
   f.user_id AS flow_user_id, coalesce(f.auth_time < u.signed_out_at, false)::boolean AS flow_stale, f.auth_time AS flow_auth_time, coalesce(f.amr, '{}')::text[] AS flow_amr,
   coalesce(f.persistent, false)::boolean AS flow_persistent, f.decided_user_id, coalesce(f.decided_scopes, '{}')::text[] AS decided_scopes,
+  coalesce(f.kind, '')::text AS flow_kind, f.redeemed_user_id, coalesce(f.redeemed_purpose, '')::text AS redeemed_purpose,
+  coalesce(f.notice, '')::text AS notice,
+  coalesce(c.purpose, '')::text AS mail_purpose, coalesce(c.shown, '')::text AS mail_shown, c.user_id AS mail_user_id, c.code_expires_at AS mail_code_expires_at,
   f.created_at AS flow_created_at, f.expires_at AS flow_expires_at, f.completed_at AS flow_completed_at,
   s.id AS session_id, s.user_id AS session_user_id, s.auth_time AS session_auth_time, coalesce(s.amr, '{}')::text[] AS session_amr,
   coalesce(s.acr, '')::text AS session_acr, s.persistent AS session_persistent,
   u.id AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status,
-  coalesce(CASE WHEN $1::boolean THEN u.claims->>'name' END, '')::text AS user_name,
+  coalesce(CASE WHEN $1::boolean THEN u.claims END, '{}')::jsonb AS claims,
+  coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified,
+  coalesce(p.must_change, '')::text AS must_change, p.changed_at AS password_changed_at,
   coalesce((SELECT array_agg(i.canonical ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND $1::boolean), '{}')::text[] AS canonical_names,
   coalesce((SELECT array_agg(i.display ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND $1::boolean), '{}')::text[] AS names,
   coalesce(k.scopes, '{}')::text[] AS consented_scopes
 FROM (SELECT 1) AS one
-LEFT JOIN flows f ON f.tx_hash = $2 AND f.browser_hash = $3 AND f.kind = 'authorize' AND f.ends_at > $4
+LEFT JOIN flows f ON f.tx_hash = $2 AND f.browser_hash = $3 AND f.kind IN ('authorize', 'mailed') AND f.ends_at > $4
+LEFT JOIN challenges c ON c.tx = $5::text AND c.tx <> '' AND c.ended_at IS NULL AND c.expires_at > $4 AND f.tx_hash IS NOT NULL
 LEFT JOIN sessions s ON s.token_hash = $3 AND s.ended_at IS NULL AND s.ends_at > $4
   AND s.seen_at + make_interval(secs => s.idle_seconds) > $4
-LEFT JOIN users u ON u.id = coalesce(f.user_id, s.user_id)
-LEFT JOIN consents k ON k.user_id = u.id AND k.client_id = coalesce(f.client_id, $5)
+LEFT JOIN users u ON u.id = coalesce(f.redeemed_user_id, f.user_id, s.user_id)
+LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email' AND $6::boolean
+LEFT JOIN passwords p ON p.user_id = u.id
+LEFT JOIN consents k ON k.user_id = u.id AND k.client_id = coalesce(f.client_id, $7)
 `
 
 type StateParams struct {
@@ -301,6 +436,8 @@ type StateParams struct {
 	TxHash      []byte
 	BrowserHash []byte
 	Now         time.Time
+	Tx          string
+	WithEmail   bool
 	ClientID    string
 }
 
@@ -318,6 +455,14 @@ type StateRow struct {
 	FlowPersistent    bool
 	DecidedUserID     *uuid.UUID
 	DecidedScopes     []string
+	FlowKind          string
+	RedeemedUserID    *uuid.UUID
+	RedeemedPurpose   string
+	Notice            string
+	MailPurpose       string
+	MailShown         string
+	MailUserID        *uuid.UUID
+	MailCodeExpiresAt *time.Time
 	FlowCreatedAt     *time.Time
 	FlowExpiresAt     *time.Time
 	FlowCompletedAt   *time.Time
@@ -330,21 +475,28 @@ type StateRow struct {
 	UserID            *uuid.UUID
 	Subject           string
 	UserStatus        string
-	UserName          string
+	Claims            []byte
+	Email             string
+	EmailVerified     bool
+	MustChange        string
+	PasswordChangedAt *time.Time
 	CanonicalNames    []string
 	Names             []string
 	ConsentedScopes   []string
 }
 
 // State is everything that deciding the next step needs, by one statement: the flow of ?tx= when it belongs to this
-// browser, the browser's live session, the person of whichever of the two is known, the flow's first, and what that
-// person allowed the client. Names are read when a step may need them.
+// browser, the mailed code it waits for, the browser's live session, the person of whichever of the two is known, the
+// flow's first, and what that person allowed the client. Names are read when a step may need them, the address when
+// the realm wants it confirmed.
 func (q *Queries) State(ctx context.Context, db DBTX, arg StateParams) (StateRow, error) {
 	row := db.QueryRow(ctx, state,
 		arg.WithNames,
 		arg.TxHash,
 		arg.BrowserHash,
 		arg.Now,
+		arg.Tx,
+		arg.WithEmail,
 		arg.ClientID,
 	)
 	var i StateRow
@@ -362,6 +514,14 @@ func (q *Queries) State(ctx context.Context, db DBTX, arg StateParams) (StateRow
 		&i.FlowPersistent,
 		&i.DecidedUserID,
 		&i.DecidedScopes,
+		&i.FlowKind,
+		&i.RedeemedUserID,
+		&i.RedeemedPurpose,
+		&i.Notice,
+		&i.MailPurpose,
+		&i.MailShown,
+		&i.MailUserID,
+		&i.MailCodeExpiresAt,
 		&i.FlowCreatedAt,
 		&i.FlowExpiresAt,
 		&i.FlowCompletedAt,
@@ -374,10 +534,40 @@ func (q *Queries) State(ctx context.Context, db DBTX, arg StateParams) (StateRow
 		&i.UserID,
 		&i.Subject,
 		&i.UserStatus,
-		&i.UserName,
+		&i.Claims,
+		&i.Email,
+		&i.EmailVerified,
+		&i.MustChange,
+		&i.PasswordChangedAt,
 		&i.CanonicalNames,
 		&i.Names,
 		&i.ConsentedScopes,
 	)
 	return i, err
+}
+
+const used = `-- name: Used :execrows
+UPDATE flows f SET redeemed_user_id = NULL, redeemed_purpose = '', notice = $1
+WHERE f.tx_hash = $2 AND f.browser_hash = $3 AND f.completed_at IS NULL AND f.redeemed_user_id = $4
+`
+
+type UsedParams struct {
+	Notice         string
+	TxHash         []byte
+	BrowserHash    []byte
+	RedeemedUserID *uuid.UUID
+}
+
+// Used ends what showing a mailed secret back allowed, once, and leaves a notice for the next page.
+func (q *Queries) Used(ctx context.Context, db DBTX, arg UsedParams) (int64, error) {
+	result, err := db.Exec(ctx, used,
+		arg.Notice,
+		arg.TxHash,
+		arg.BrowserHash,
+		arg.RedeemedUserID,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

@@ -12,6 +12,26 @@ import (
 	"github.com/google/uuid"
 )
 
+const contact = `-- name: Contact :one
+SELECT u.id, u.status, coalesce(e.display, '')::text AS email
+FROM identifiers i JOIN users u ON u.id = i.user_id LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
+WHERE i.canonical = $1
+`
+
+type ContactRow struct {
+	ID     uuid.UUID
+	Status string
+	Email  string
+}
+
+// Contact finds the person of a canonical name and where mail reaches them.
+func (q *Queries) Contact(ctx context.Context, db DBTX, canonical string) (ContactRow, error) {
+	row := db.QueryRow(ctx, contact, canonical)
+	var i ContactRow
+	err := row.Scan(&i.ID, &i.Status, &i.Email)
+	return i, err
+}
+
 const deleteIdentifier = `-- name: DeleteIdentifier :exec
 DELETE FROM identifiers i WHERE i.id = $1
 `
@@ -29,6 +49,17 @@ DELETE FROM users u WHERE u.id = $1
 func (q *Queries) DeleteUser(ctx context.Context, db DBTX, id uuid.UUID) error {
 	_, err := db.Exec(ctx, deleteUser, id)
 	return err
+}
+
+const emailOf = `-- name: EmailOf :one
+SELECT i.display FROM identifiers i WHERE i.user_id = $1 AND i.kind = 'email'
+`
+
+func (q *Queries) EmailOf(ctx context.Context, db DBTX, userID uuid.UUID) (string, error) {
+	row := db.QueryRow(ctx, emailOf, userID)
+	var display string
+	err := row.Scan(&display)
+	return display, err
 }
 
 const holdStatus = `-- name: HoldStatus :one

@@ -1,0 +1,350 @@
+// Package challenge owns the secrets that are sent to somebody to be shown back: the link and the six-digit code of
+// registration, verification, recovery, invitation and sign-in by mail.
+//
+// A link holds 256 random bits and works in any browser; of it a hash is stored that realm and purpose are part of, so
+// that no secret does for another purpose (RS-02). A code is short, so it is bound to the flow it was asked for in, to
+// ten minutes and to five tries, and its MAC is made with the realm's key. Both are spent by one conditional write. A
+// newer challenge of a person and purpose ends the older one.
+//
+// Where nobody has the address a decoy is stored: it costs the same statements, can be tried like any other, and never
+// succeeds, so that nobody learns from it who has an account (LG-08).
+//
+// Mailer sends them. What showing one back leads to is decided by the steps of package flow and by package lifecycle.
+package challenge
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math/big"
+	"strings"
+	"time"
+
+	cryptorand "crypto/rand"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse-id/gatehouse/internal/challenge/internal/db"
+	"github.com/gatehouse-id/gatehouse/internal/event"
+	"github.com/gatehouse-id/gatehouse/internal/postgres"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
+)
+
+// Purpose is what a challenge is for.
+type Purpose string
+
+// The purposes.
+const (
+	Verify Purpose = "verify" // proves an address: an account's, or that of an account to be made (Payload)
+	Reset  Purpose = "reset"  // lets its owner set a new password
+	Invite Purpose = "invite" // lets the invited set their first password
+	SignIn Purpose = "signin" // is a first factor
+)
+
+const (
+	// CodeLife is how long a code can be typed.
+	CodeLife = 10 * time.Minute
+	// MaxTries is how often a code can be tried.
+	MaxTries = 5
+
+	codeDigits = 6
+)
+
+// Life is how long a link of the purpose works.
+func (p Purpose) Life() time.Duration {
+	switch p {
+	case Reset:
+		return time.Hour
+	case Invite:
+		return 7 * 24 * time.Hour
+	case SignIn:
+		return CodeLife
+	case Verify:
+	}
+	return 24 * time.Hour
+}
+
+// New is a challenge to be made.
+type New struct {
+	Purpose Purpose
+	// User is whose it is; uuid.Nil where there is no account.
+	User uuid.UUID
+	// Address is where it is sent: what showing it back proves.
+	Address string
+	// Shown is what the page may show of it: what the person typed.
+	Shown string
+	// Tx is the flow that waits for the code; "" when only the link is meant.
+	Tx string
+	// Payload is sealed and handed back when the challenge is spent.
+	Payload []byte
+	// Decoy makes one that nobody can show back.
+	Decoy bool
+}
+
+// secrets are what is sent.
+type secrets struct {
+	id          uuid.UUID
+	token, code string
+}
+
+// issue stores a challenge and ends those that it replaces.
+func issue(ctx context.Context, tx realm.Tx, random io.Reader, n New, template string, now time.Time) (secrets, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return secrets{}, fmt.Errorf("make a challenge's id: %w", err)
+	}
+	s, err := draw(random, id)
+	if err != nil {
+		return secrets{}, err
+	}
+	p := db.InsertParams{
+		ID: id, Purpose: string(n.Purpose), Address: n.Address, Shown: n.Shown, Template: template, Tx: n.Tx,
+		TokenHash: hashToken(tx.In(), n.Purpose, s.token),
+		Now:       now, CodeExpiresAt: now.Add(CodeLife), ExpiresAt: now.Add(n.Purpose.Life()),
+	}
+	if n.User != uuid.Nil {
+		p.UserID = &n.User
+	}
+	if !n.Decoy {
+		if p.CodeMac, err = codeMAC(tx.In(), n.Purpose, id, s.code); err != nil {
+			return secrets{}, err
+		}
+	}
+	if n.Payload != nil {
+		if p.Payload, err = tx.In().DataKey.Seal(n.Payload, payloadAAD(tx.In(), id)); err != nil {
+			return secrets{}, fmt.Errorf("seal a challenge's payload: %w", err)
+		}
+	}
+	if _, err := db.New().EndOthers(ctx, tx, db.EndOthersParams{UserID: p.UserID, Purpose: p.Purpose, Tx: n.Tx, Now: &now}); err != nil {
+		return secrets{}, fmt.Errorf("end older challenges: %w", err)
+	}
+	if err := db.New().Insert(ctx, tx, p); err != nil {
+		return secrets{}, fmt.Errorf("insert a challenge: %w", err)
+	}
+	return s, event.Record(ctx, tx, Sent{Subject: event.Subject{User: n.User, Object: id.String(), Identifier: n.Address}, Purpose: string(n.Purpose)}, now)
+}
+
+// draw makes a token of 256 bits and a code of six digits.
+func draw(random io.Reader, id uuid.UUID) (secrets, error) {
+	var b [32]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return secrets{}, fmt.Errorf("make a challenge's token: %w", err)
+	}
+	n, err := cryptorand.Int(random, big.NewInt(1_000_000))
+	if err != nil {
+		return secrets{}, fmt.Errorf("make a challenge's code: %w", err)
+	}
+	return secrets{id, base64.RawURLEncoding.EncodeToString(b[:]), fmt.Sprintf("%0*d", codeDigits, n.Int64())}, nil
+}
+
+// hashToken is what is stored of a token (RS-01, RS-02).
+func hashToken(r realm.Realm, p Purpose, token string) []byte {
+	h := sha256.New()
+	for _, part := range []string{r.ID.String(), string(p), token} {
+		var size [4]byte
+		binary.BigEndian.PutUint32(size[:], uint32(len(part))) //nolint:gosec // a form field is at most 64 KiB
+		h.Write(size[:])
+		h.Write([]byte(part))
+	}
+	return h.Sum(nil)
+}
+
+func codeMAC(r realm.Realm, p Purpose, id uuid.UUID, code string) ([]byte, error) {
+	mac, err := r.MAC("challenge.code")
+	if err != nil {
+		return nil, err
+	}
+	sum, err := mac.Sum([]byte(p), id[:], []byte(code))
+	if err != nil {
+		return nil, fmt.Errorf("authenticate a code: %w", err)
+	}
+	return sum, nil
+}
+
+func payloadAAD(r realm.Realm, id uuid.UUID) []byte {
+	return r.AAD("challenges", "payload", id.String())
+}
+
+// Challenge is one that was shown back, or looked at.
+type Challenge struct {
+	ID      uuid.UUID
+	Purpose Purpose
+	// User is uuid.Nil while there is no account.
+	User    uuid.UUID
+	Address string
+	// Tx is the flow that it was asked for in, "" when in none.
+	Tx string
+	// Payload is what New had; nil once it was used.
+	Payload   []byte
+	CreatedAt time.Time
+}
+
+// maxToken bounds what is hashed of an address.
+const maxToken = 128
+
+// Look reads the live challenge of a link and changes nothing; realm.ErrUnknown when there is none.
+func Look(ctx context.Context, r realm.Realm, p Purpose, token string, now time.Time) (Challenge, error) {
+	if len(token) > maxToken {
+		return Challenge{}, realm.ErrUnknown
+	}
+	row, err := db.New().ByToken(ctx, r, db.ByTokenParams{TokenHash: hashToken(r, p, token), Purpose: string(p), Now: now})
+	if postgres.NoRows(err) {
+		return Challenge{}, fmt.Errorf("challenge: %w", realm.ErrUnknown)
+	}
+	if err != nil {
+		return Challenge{}, fmt.Errorf("read a challenge: %w", err)
+	}
+	return Challenge{ID: row.ID, Purpose: p, User: orNil(row.UserID), Address: row.Address, Tx: row.Tx, CreatedAt: row.CreatedAt}, nil
+}
+
+// Redeem spends the challenge of a link; realm.ErrUnknown when it was spent, replaced, has expired or never was.
+func Redeem(ctx context.Context, tx realm.Tx, p Purpose, token string, now time.Time) (Challenge, error) {
+	if len(token) > maxToken {
+		return Challenge{}, realm.ErrUnknown
+	}
+	row, err := db.New().SpendToken(ctx, tx, db.SpendTokenParams{TokenHash: hashToken(tx.In(), p, token), Purpose: string(p), Now: &now})
+	if postgres.NoRows(err) {
+		return Challenge{}, fmt.Errorf("challenge: %w", realm.ErrUnknown)
+	}
+	if err != nil {
+		return Challenge{}, fmt.Errorf("spend a challenge: %w", err)
+	}
+	c := Challenge{ID: row.ID, Purpose: p, User: orNil(row.UserID), Address: row.Address, Tx: row.Tx, CreatedAt: row.CreatedAt}
+	return c, c.spent(ctx, tx, row.Payload, "link", now)
+}
+
+// spent opens the payload, forgets it and records that the challenge was shown back.
+func (c *Challenge) spent(ctx context.Context, tx realm.Tx, sealed []byte, by string, now time.Time) (err error) {
+	if sealed != nil {
+		if c.Payload, err = tx.In().DataKey.Open(sealed, payloadAAD(tx.In(), c.ID)); err != nil {
+			return fmt.Errorf("open a challenge's payload: %w", err)
+		}
+		if err := db.New().ForgetPayload(ctx, tx, c.ID); err != nil {
+			return fmt.Errorf("forget a challenge's payload: %w", err)
+		}
+	}
+	about := event.Subject{User: c.User, Object: c.ID.String()}
+	return event.Record(ctx, tx, Redeemed{Subject: about, Purpose: string(c.Purpose), By: by}, now)
+}
+
+// Verdict is what became of a typed code.
+type Verdict int
+
+// The verdicts.
+const (
+	Dead  Verdict = iota // there is no code that could still be tried: expired, spent, replaced, or tried too often
+	Wrong                // not this one; it may be tried again
+	Right                // spent now
+)
+
+// Try compares what was typed with the code that a flow waits for. The transaction must commit whatever the verdict:
+// the try counts.
+func Try(ctx context.Context, tx realm.Tx, p Purpose, flow, typed string, now time.Time) (Challenge, Verdict, error) {
+	row, err := db.New().Try(ctx, tx, db.TryParams{Tx: flow, Purpose: string(p), Now: now, Most: MaxTries})
+	if postgres.NoRows(err) {
+		return Challenge{}, Dead, nil
+	}
+	if err != nil {
+		return Challenge{}, Dead, fmt.Errorf("try a code: %w", err)
+	}
+	c := Challenge{ID: row.ID, Purpose: p, User: orNil(row.UserID), Address: row.Address, Tx: flow, CreatedAt: row.CreatedAt}
+	mac, err := tx.In().MAC("challenge.code")
+	if err != nil {
+		return Challenge{}, Dead, err
+	}
+	if !mac.Verify(row.CodeMac, []byte(p), row.ID[:], []byte(normal(typed))) {
+		about := event.Subject{User: c.User, Object: c.ID.String()}
+		verdict := Wrong
+		if row.Tries >= MaxTries {
+			verdict = Dead
+		}
+		return Challenge{}, verdict, event.Record(ctx, tx, Refused{Subject: about, Purpose: string(p), Tries: int(row.Tries)}, now)
+	}
+	if _, err := db.New().Spend(ctx, tx, db.SpendParams{ID: row.ID, Now: &now}); err != nil {
+		return Challenge{}, Dead, fmt.Errorf("spend a code: %w", err)
+	}
+	return c, Right, c.spent(ctx, tx, row.Payload, "code", now)
+}
+
+// normal is a code as it is compared: what people and mail programs put between digits does not count.
+func normal(typed string) string {
+	return strings.NewReplacer(" ", "", "-", "", "\u00a0", "", "\u2009", "").Replace(typed)
+}
+
+// End ends what a flow waits for, because the person went another way.
+func End(ctx context.Context, tx realm.Tx, flow string, now time.Time) error {
+	n, err := db.New().EndOfFlow(ctx, tx, db.EndOfFlowParams{Tx: flow, Now: &now})
+	return ended(ctx, tx, n, err, uuid.Nil, now)
+}
+
+// EndOf ends a person's challenges of one purpose: outstanding recovery links die when the address changes (ID-05).
+func EndOf(ctx context.Context, tx realm.Tx, user uuid.UUID, p Purpose, now time.Time) error {
+	n, err := db.New().EndOfUser(ctx, tx, db.EndOfUserParams{UserID: &user, Purpose: string(p), Now: &now})
+	return ended(ctx, tx, n, err, user, now)
+}
+
+func ended(ctx context.Context, tx realm.Tx, n int64, err error, user uuid.UUID, now time.Time) error {
+	if err != nil {
+		return fmt.Errorf("end challenges: %w", err)
+	}
+	if n == 0 {
+		return nil
+	}
+	return event.Record(ctx, tx, Ended{Subject: event.Subject{User: user}}, now)
+}
+
+// Waiting reads a challenge that was neither spent nor replaced, locked, with the registration that it carries;
+// realm.ErrUnknown when there is none.
+func Waiting(ctx context.Context, tx realm.Tx, id uuid.UUID, now time.Time) (Challenge, error) {
+	row, err := db.New().Pending(ctx, tx, db.PendingParams{ID: id, Now: now})
+	if postgres.NoRows(err) {
+		return Challenge{}, fmt.Errorf("challenge: %w", realm.ErrUnknown)
+	}
+	if err != nil {
+		return Challenge{}, fmt.Errorf("read a registration: %w", err)
+	}
+	c := Challenge{ID: row.ID, Purpose: Verify, User: orNil(row.UserID), Address: row.Address, CreatedAt: row.CreatedAt}
+	if row.Payload == nil {
+		return c, nil
+	}
+	if c.Payload, err = tx.In().DataKey.Open(row.Payload, payloadAAD(tx.In(), c.ID)); err != nil {
+		return c, fmt.Errorf("open a registration: %w", err)
+	}
+	return c, nil
+}
+
+// Assign gives a registration to the account that was made of it before its address was proved. The caller records
+// the account's making.
+func Assign(ctx context.Context, tx realm.Tx, id, user uuid.UUID) error {
+	if _, err := db.New().Assign(ctx, tx, db.AssignParams{ID: id, UserID: &user}); err != nil {
+		return fmt.Errorf("assign a challenge: %w", err)
+	}
+	return nil
+}
+
+// Forget deletes what was sent to a person. It belongs to deleting the person.
+func Forget(ctx context.Context, tx realm.Tx, user uuid.UUID) error {
+	if err := db.New().DeleteOfUser(ctx, tx, &user); err != nil {
+		return fmt.Errorf("delete a person's challenges: %w", err)
+	}
+	return nil
+}
+
+// Clean deletes at most that many challenges that were over a day ago, and says how many there were.
+func Clean(ctx context.Context, tx realm.Tx, now time.Time, most int32) (int64, error) {
+	n, err := db.New().DeleteEnded(ctx, tx, db.DeleteEndedParams{Before: now.Add(-24 * time.Hour), Most: most})
+	if err != nil {
+		return 0, fmt.Errorf("delete challenges: %w", err)
+	}
+	return n, nil
+}
+
+func orNil(id *uuid.UUID) uuid.UUID {
+	if id == nil {
+		return uuid.Nil
+	}
+	return *id
+}

@@ -1,0 +1,64 @@
+-- name: Insert :exec
+-- Insert stores a challenge whose secrets are about to be sent.
+INSERT INTO challenges (id, purpose, user_id, address, shown, template, payload, token_hash, code_mac, tx, created_at, code_expires_at, expires_at)
+VALUES (@id, @purpose, @user_id, @address, @shown, @template, @payload, @token_hash, @code_mac, @tx, @now, @code_expires_at, @expires_at);
+
+-- name: EndOthers :execrows
+-- EndOthers ends what a new challenge replaces: the person's of the same purpose, and the flow's.
+UPDATE challenges c SET ended_at = @now, payload = NULL
+WHERE c.ended_at IS NULL AND (c.user_id = @user_id AND c.purpose = @purpose OR c.tx = @tx AND c.tx <> '');
+
+-- name: EndOfUser :execrows
+-- EndOfUser ends a person's challenges of one purpose.
+UPDATE challenges c SET ended_at = @now, payload = NULL WHERE c.user_id = @user_id AND c.purpose = @purpose AND c.ended_at IS NULL;
+
+-- name: EndOfFlow :execrows
+-- EndOfFlow ends what a flow waits for.
+UPDATE challenges c SET ended_at = @now, payload = NULL WHERE c.tx = @tx AND c.tx <> '' AND c.ended_at IS NULL;
+
+-- name: OfFlow :one
+-- OfFlow reads what a flow waits for, to be sent once more.
+SELECT c.id, c.purpose, c.user_id, c.address, c.shown, c.template, c.payload, (c.code_mac IS NULL)::boolean AS decoy FROM challenges c
+WHERE c.tx = @tx AND c.tx <> '' AND c.ended_at IS NULL;
+
+-- name: ByToken :one
+-- ByToken reads the live challenge of a link.
+SELECT c.id, c.user_id, c.address, c.tx, c.created_at FROM challenges c
+WHERE c.token_hash = @token_hash AND c.purpose = @purpose AND c.ended_at IS NULL AND c.expires_at > @now;
+
+-- name: SpendToken :one
+-- SpendToken ends the live challenge of a link, once.
+UPDATE challenges c SET ended_at = @now
+WHERE c.token_hash = @token_hash AND c.purpose = @purpose AND c.ended_at IS NULL AND c.expires_at > @now
+RETURNING c.id, c.user_id, c.address, c.payload, c.tx, c.created_at;
+
+-- name: Try :one
+-- Try counts one try of the code that a flow waits for, and returns what to compare it with. No row: there is none
+-- that can still be tried.
+UPDATE challenges c SET tries = c.tries + 1
+WHERE c.tx = @tx AND c.tx <> '' AND c.purpose = @purpose AND c.ended_at IS NULL AND c.code_expires_at > @now AND c.tries < @most
+RETURNING c.id, c.user_id, c.address, c.payload, c.code_mac, c.tries, c.created_at;
+
+-- name: Spend :execrows
+-- Spend ends a challenge whose code was right.
+UPDATE challenges c SET ended_at = @now WHERE c.id = @id AND c.ended_at IS NULL;
+
+-- name: ForgetPayload :exec
+UPDATE challenges c SET payload = NULL WHERE c.id = @id;
+
+-- name: Pending :one
+-- Pending reads the registration that a challenge carries, locked, and what it needs; ended ones are not.
+SELECT c.id, c.user_id, c.address, c.payload, c.created_at FROM challenges c
+WHERE c.id = @id AND c.purpose = 'verify' AND c.ended_at IS NULL AND c.expires_at > @now FOR UPDATE;
+
+-- name: Assign :execrows
+-- Assign gives a challenge to the account that was made of it.
+UPDATE challenges c SET user_id = @user_id, payload = NULL WHERE c.id = @id;
+
+-- name: DeleteEnded :execrows
+-- DeleteEnded deletes challenges that are over, a batch at a time.
+DELETE FROM challenges c WHERE c.id IN (
+  SELECT o.id FROM challenges o WHERE o.expires_at < @before ORDER BY o.expires_at LIMIT @most FOR UPDATE SKIP LOCKED);
+
+-- name: DeleteOfUser :exec
+DELETE FROM challenges c WHERE c.user_id = @user_id;
