@@ -121,7 +121,7 @@ type Config struct {
 	// their first sign-in through another provider.
 	AllowAutoRegistration bool `env:"ALLOW_AUTO_REGISTRATION" envDefault:"false"`
 	// RequireEmailVerification refuses sign-in until the address is confirmed.
-	RequireEmailVerification bool `env:"REQUIRE_EMAIL_VERIFICATION" envDefault:"true"`
+	RequireEmailVerification bool `env:"REQUIRE_EMAIL_VERIFICATION" envDefault:"false"`
 	// ForcePasswordRotation makes passwords expire.
 	ForcePasswordRotation bool `env:"FORCE_PASSWORD_ROTATION" envDefault:"false"`
 	// EnableMFA offers second factors. Off never lowers what a role demands.
