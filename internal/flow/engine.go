@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/flow/internal/db"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
@@ -99,9 +101,9 @@ func (e *Engine) Load(ctx context.Context, r realm.Realm, tx string, browser ses
 
 // fill takes over what was read of browser, person and flow.
 func (e *Engine) fill(r realm.Realm, s *State, row db.StateRow) {
-	if row.UserID != nil {
+	if row.UserID != uuid.Nil {
 		s.User = &User{
-			ID: *row.UserID, Subject: row.Subject, Active: row.UserStatus == "active",
+			ID: row.UserID, Subject: row.Subject, Active: row.UserStatus == "active",
 			Name: row.UserName, Names: row.Names, Canonical: row.CanonicalNames,
 		}
 		s.Consented = row.ConsentedScopes

@@ -2,6 +2,10 @@
 -- State is everything that deciding the next step needs, by one statement: the flow of ?tx= when it belongs to this
 -- browser, the browser's live session, the person of whichever of the two is known, the flow's first, and what that
 -- person allowed the client. Names are read when a step may need them.
+--
+-- Each row is to be found by its key. What coalesce yields reaches no index under row-level security: a person sought by it
+-- is found by reading all of the realm, hence CASE; consents are meant to be found by person alone. IS TRUE and LIMIT 1
+-- keep a planner that knows little of the tables from finding rows by when they end, or by their realm.
 SELECT
   f.tx_hash, coalesce(f.client_id, '')::text AS flow_client_id, coalesce(f.request, '')::text AS request,
   coalesce(f.hint_subject, '')::text AS hint_subject, f.chosen_user_id, coalesce(f.another, false)::boolean AS another,
@@ -10,17 +14,17 @@ SELECT
   f.created_at AS flow_created_at, f.expires_at AS flow_expires_at, f.completed_at AS flow_completed_at,
   s.id AS session_id, s.user_id AS session_user_id, s.auth_time AS session_auth_time, coalesce(s.amr, '{}')::text[] AS session_amr,
   coalesce(s.acr, '')::text AS session_acr, s.persistent AS session_persistent,
-  u.id AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status,
+  coalesce(u.id, '00000000-0000-0000-0000-000000000000')::uuid AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status,
   coalesce(CASE WHEN @with_names::boolean THEN u.claims->>'name' END, '')::text AS user_name,
   coalesce((SELECT array_agg(i.canonical ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND @with_names::boolean), '{}')::text[] AS canonical_names,
   coalesce((SELECT array_agg(i.display ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND @with_names::boolean), '{}')::text[] AS names,
   coalesce(k.scopes, '{}')::text[] AS consented_scopes
 FROM (SELECT 1) AS one
-LEFT JOIN flows f ON f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.kind = 'authorize' AND f.ends_at > @now
-LEFT JOIN sessions s ON s.token_hash = @browser_hash AND s.ended_at IS NULL AND s.ends_at > @now
+LEFT JOIN flows f ON f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.kind = 'authorize' AND (f.ends_at > @now) IS TRUE
+LEFT JOIN sessions s ON s.token_hash = @browser_hash AND s.ended_at IS NULL AND (s.ends_at > @now) IS TRUE
   AND s.seen_at + make_interval(secs => s.idle_seconds) > @now
-LEFT JOIN users u ON u.id = coalesce(f.user_id, s.user_id)
-LEFT JOIN consents k ON k.user_id = u.id AND k.client_id = coalesce(f.client_id, @client_id);
+LEFT JOIN LATERAL (SELECT p.* FROM users p WHERE p.id = CASE WHEN f.user_id IS NOT NULL THEN f.user_id ELSE s.user_id END LIMIT 1) AS u ON true
+LEFT JOIN LATERAL (SELECT c.scopes FROM consents c WHERE c.user_id = u.id AND c.client_id = coalesce(f.client_id, @client_id) LIMIT 1) AS k ON true;
 
 -- name: InsertFlow :exec
 -- InsertFlow starts a flow.
