@@ -14,6 +14,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/accesstoken"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/admission"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/metadata"
@@ -47,7 +48,7 @@ type Options struct {
 type Provider struct {
 	Options
 	fosite    fosite.OAuth2Provider
-	verified  *realm.Recent[tokenDigest, accessClaims]
+	verified  *realm.Recent[tokenDigest, accesstoken.Claims]
 	documents *metadata.Documents
 }
 
@@ -65,7 +66,7 @@ func New(o Options) *Provider {
 		grantClient:    {&selfHandler{grantType: grantClient, strategy: strategies, config: cfg}},
 		grantAssertion: {&selfHandler{grantType: grantAssertion, strategy: strategies, config: cfg}},
 	}
-	return &Provider{Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: realm.NewRecent[tokenDigest, accessClaims](verifiedBound), documents: metadata.New(o.Locales)}
+	return &Provider{Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: realm.NewRecent[tokenDigest, accesstoken.Claims](verifiedBound), documents: metadata.New(o.Locales)}
 }
 
 // The grant types (RFC 6749 §4.1, §4.4, §6).
