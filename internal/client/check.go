@@ -64,10 +64,8 @@ func (s Settings) WithDefaults() Settings {
 	return s
 }
 
-var (
-	// scopePattern is a scope-token of RFC 6749 §3.3.
-	scopePattern = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]{1,200}$`)
-)
+// scopePattern is a scope-token of RFC 6749 §3.3.
+var scopePattern = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]{1,200}$`)
 
 // CheckID says what is wrong with a chosen client_id, "" when nothing is.
 func CheckID(clientID string) string {

@@ -130,7 +130,7 @@ func (c *costs) code(b *testing.B) string {
 	req := c.request(b, http.MethodGet, "/authorize?"+authorization("client_id", "keeper", "scope", "openid profile offline_access").Encode(), "", "")
 	req.Header.Set("Cookie", c.cookie)
 	c.Handler.ServeHTTP(w, req)
-	to, err := w.Result().Location() //nolint:bodyclose // it is a recorder's
+	to, err := w.Result().Location()
 	require.NoError(b, err, w.Body.String())
 	require.NotEmpty(b, to.Query().Get("code"), to)
 	return to.Query().Get("code")
