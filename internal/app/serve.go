@@ -20,7 +20,7 @@ import (
 // Serve runs the public and the private listener, and the background work unless other processes do it, until ctx ends. The database must be
 // migrated; the realm files of the configuration are applied first.
 func Serve(ctx context.Context, p Process) error {
-	tuneMemory()
+	TuneMemory()
 	s, err := Open(ctx, p, Options{})
 	if err != nil {
 		return err
@@ -56,9 +56,9 @@ func Work(ctx context.Context, p Process) error {
 	return s.run(ctx, p, nil, private)
 }
 
-// tuneMemory lets the heap grow further between collections, unless the operator said otherwise (GOGC): the live heap
+// TuneMemory lets the heap grow further between collections, unless the operator said otherwise (GOGC): the live heap
 // is small and short-lived, and collecting it at every doubling costs more CPU than the memory is worth.
-func tuneMemory() {
+func TuneMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(400)
 	}

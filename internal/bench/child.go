@@ -36,6 +36,7 @@ type announcement struct {
 
 // serve runs the server until its standard input ends, which it does with the process that measures.
 func serve(ctx context.Context, database string, stdin io.Reader, stdout, stderr io.Writer) error {
+	app.TuneMemory()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() { _, _ = io.Copy(io.Discard, stdin); stop() }()

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
@@ -63,18 +64,26 @@ func (s Settings) WithDefaults() Settings {
 	return s
 }
 
-var (
-	clientIDPattern = regexp.MustCompile(`^[A-Za-z0-9._~:/@-]{1,200}$`)
-	// scopePattern is a scope-token of RFC 6749 §3.3.
-	scopePattern = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]{1,200}$`)
-)
+// scopePattern is a scope-token of RFC 6749 §3.3.
+var scopePattern = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]{1,200}$`)
 
 // CheckID says what is wrong with a chosen client_id, "" when nothing is.
 func CheckID(clientID string) string {
-	if !clientIDPattern.MatchString(clientID) {
+	if !isID(clientID) {
 		return fmt.Sprintf("client_id %q: 1 to 200 letters, digits and . _ ~ : / @ -", clientID)
 	}
 	return ""
+}
+
+// isID is asked at every request, where a regular expression would cost ten times as much.
+func isID(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && strings.IndexByte("._~:/@-", c) < 0 {
+			return false
+		}
+	}
+	return len(s) >= 1 && len(s) <= 200
 }
 
 // Check returns what is wrong with the settings, one sentence each; none when they can be used. It expects

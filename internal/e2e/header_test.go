@@ -36,7 +36,10 @@ func kindOfRoute(path string) string {
 		return "document"
 	case last == "token", last == "userinfo", last == "introspect", last == "revoke":
 		return "api"
-	case last == "authorize", last == "end_session", last == "login", last == "consent", last == "select-account":
+	case last == "authorize", last == "end_session", last == "continue", last == ":token":
+		return "page"
+	case last == "login", last == "consent", last == "select-account", last == "signup", last == "recover", last == "email-code",
+		last == "verify-email", last == "password", last == "profile", last == "invitation":
 		return "page"
 	}
 	return "unknown"

@@ -144,14 +144,25 @@ func process(t testing.TB, url string, out *logs) app.Process {
 
 // logs keeps what a server logs.
 type logs struct {
-	mu   sync.Mutex
-	text strings.Builder
+	mu      sync.Mutex
+	text    strings.Builder
+	stopped bool
+}
+
+// stop lets what is logged from now on be lost.
+func (l *logs) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stopped = true
 }
 
 // Write implements io.Writer.
 func (l *logs) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.stopped {
+		return len(p), nil
+	}
 	return l.text.Write(p)
 }
 

@@ -129,9 +129,9 @@ func (e *Engine) clientOf(ctx context.Context, r realm.Realm, row db.StateRow) (
 
 // fill takes over what was read of browser, person and flow.
 func (e *Engine) fill(r realm.Realm, s *State, row db.StateRow) error {
-	if row.UserID != nil {
+	if row.UserID != uuid.Nil {
 		s.User = &User{
-			ID: *row.UserID, Subject: row.Subject, Active: row.UserStatus == "active", Names: row.Names, Canonical: row.CanonicalNames,
+			ID: row.UserID, Subject: row.Subject, Active: row.UserStatus == "active", Names: row.Names, Canonical: row.CanonicalNames,
 			Email: row.Email, EmailVerified: row.EmailVerified, MustChange: row.MustChange, PasswordChangedAt: row.PasswordChangedAt,
 		}
 		if err := json.Unmarshal(row.Claims, &s.User.Claims); err != nil {

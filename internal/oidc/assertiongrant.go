@@ -1,12 +1,8 @@
 package oidc
 
 import (
-	"context"
 	"net/http"
 	"net/url"
-
-	"github.com/ory/fosite"
-	"github.com/ory/fosite/handler/oauth2"
 
 	"github.com/gatehouse-id/gatehouse/internal/client"
 )
@@ -44,44 +40,4 @@ func (e *protocolError) ofGrant() *protocolError {
 		description = "The assertion is not accepted."
 	}
 	return refuse(codeInvalidGrant, description).because(e.cause)
-}
-
-// assertionHandler makes the tokens of grantAssertion; the assertion was proved before fosite saw the request.
-type assertionHandler struct {
-	*oauth2.HandleHelper
-	config *config
-}
-
-var _ fosite.TokenEndpointHandler = (*assertionHandler)(nil)
-
-// HandleTokenEndpointRequest implements fosite.TokenEndpointHandler.
-func (h *assertionHandler) HandleTokenEndpointRequest(ctx context.Context, request fosite.AccessRequester) error {
-	if !h.CanHandleTokenEndpointRequest(ctx, request) {
-		return fosite.ErrUnknownRequest
-	}
-	for _, scope := range request.GetRequestedScopes() {
-		if !h.config.GetScopeStrategy(ctx)(request.GetClient().GetScopes(), scope) {
-			return fosite.ErrInvalidScope
-		}
-	}
-	return nil
-}
-
-// PopulateTokenEndpointResponse implements fosite.TokenEndpointHandler.
-func (h *assertionHandler) PopulateTokenEndpointResponse(ctx context.Context, request fosite.AccessRequester, response fosite.AccessResponder) error {
-	if !h.CanHandleTokenEndpointRequest(ctx, request) {
-		return fosite.ErrUnknownRequest
-	}
-	_, err := h.IssueAccessToken(ctx, h.config.GetAccessTokenLifespan(ctx), request, response)
-	return err
-}
-
-// CanSkipClientAuth implements fosite.TokenEndpointHandler.
-func (*assertionHandler) CanSkipClientAuth(context.Context, fosite.AccessRequester) bool {
-	return false
-}
-
-// CanHandleTokenEndpointRequest implements fosite.TokenEndpointHandler.
-func (*assertionHandler) CanHandleTokenEndpointRequest(_ context.Context, request fosite.AccessRequester) bool {
-	return request.GetGrantTypes().ExactOne(grantAssertion)
 }

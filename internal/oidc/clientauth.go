@@ -120,18 +120,11 @@ func readBasic(req *http.Request) (credentials, bool) {
 	return credentials{method: "client_secret_basic", id: id, secret: secret}, id != "" && !strings.ContainsRune(id, 0)
 }
 
-type clientKey struct{}
-
-// withClient passes the authenticated client on to fosite.
-func withClient(ctx context.Context, c client.Client) context.Context {
-	return context.WithValue(ctx, clientKey{}, c)
-}
-
 // authenticatedBefore is fosite's client authentication: it hands over the client that authenticateClient let in.
 func authenticatedBefore(ctx context.Context, _ *http.Request, _ url.Values) (fosite.Client, error) {
-	c, ok := ctx.Value(clientKey{}).(client.Client)
-	if !ok {
+	c := &store.Of(ctx).Client
+	if c.ClientID == "" {
 		return nil, fosite.ErrInvalidClient
 	}
-	return store.Client{Client: c}, nil
+	return c, nil
 }

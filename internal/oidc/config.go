@@ -31,17 +31,9 @@ func newConfig() *config {
 	}}
 }
 
-type grantTypeKey struct{}
-
-// withGrantType tells fosite's configuration which handlers a token request needs.
-func withGrantType(ctx context.Context, grantType string) context.Context {
-	return context.WithValue(ctx, grantTypeKey{}, grantType)
-}
-
 // GetTokenEndpointHandlers implements fosite.TokenEndpointHandlersProvider.
 func (c *config) GetTokenEndpointHandlers(ctx context.Context) fosite.TokenEndpointHandlers {
-	grantType, _ := ctx.Value(grantTypeKey{}).(string)
-	return c.byGrant[grantType]
+	return c.byGrant[store.Of(ctx).GrantType]
 }
 
 // GetIDTokenIssuer implements fosite.IDTokenIssuerProvider.

@@ -15,6 +15,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/grant"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/accesstoken"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
@@ -119,7 +120,7 @@ func mayIntrospect(cl client.Client, audiences []string) bool {
 }
 
 // grantOf is the authorization that an access token came of, uuid.Nil when the client acts for itself.
-func grantOf(claims accessClaims) (uuid.UUID, error) {
+func grantOf(claims accesstoken.Claims) (uuid.UUID, error) {
 	if claims.Grant == "" {
 		return uuid.Nil, nil
 	}

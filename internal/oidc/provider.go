@@ -10,11 +10,11 @@ import (
 	"github.com/labstack/echo/v5"
 	"github.com/ory/fosite"
 	"github.com/ory/fosite/compose"
-	"github.com/ory/fosite/handler/oauth2"
 
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/accesstoken"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/admission"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/metadata"
@@ -48,7 +48,7 @@ type Options struct {
 type Provider struct {
 	Options
 	fosite    fosite.OAuth2Provider
-	verified  *realm.Recent[tokenDigest, accessClaims]
+	verified  *realm.Recent[tokenDigest, accesstoken.Claims]
 	documents *metadata.Documents
 }
 
@@ -62,13 +62,11 @@ func New(o Options) *Provider {
 	cfg.byGrant = map[string]fosite.TokenEndpointHandlers{
 		grantCode: cfg.handlers(st, strategies,
 			compose.OAuth2AuthorizeExplicitFactory, compose.OpenIDConnectExplicitFactory, compose.OAuth2PKCEFactory),
-		grantClient:  cfg.handlers(st, strategies, compose.OAuth2ClientCredentialsGrantFactory),
-		grantRefresh: cfg.handlers(st, strategies, compose.OAuth2RefreshTokenGrantFactory, compose.OpenIDConnectRefreshFactory),
-		grantAssertion: {&assertionHandler{
-			HandleHelper: &oauth2.HandleHelper{AccessTokenStrategy: strategies, AccessTokenStorage: st, Config: cfg}, config: cfg,
-		}},
+		grantRefresh:   cfg.handlers(st, strategies, compose.OAuth2RefreshTokenGrantFactory, compose.OpenIDConnectRefreshFactory),
+		grantClient:    {&selfHandler{grantType: grantClient, strategy: strategies, config: cfg}},
+		grantAssertion: {&selfHandler{grantType: grantAssertion, strategy: strategies, config: cfg}},
 	}
-	return &Provider{Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: realm.NewRecent[tokenDigest, accessClaims](verifiedBound), documents: metadata.New(o.Locales)}
+	return &Provider{Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: realm.NewRecent[tokenDigest, accesstoken.Claims](verifiedBound), documents: metadata.New(o.Locales)}
 }
 
 // The grant types (RFC 6749 §4.1, §4.4, §6).
@@ -111,7 +109,7 @@ func (p *Provider) Mount(pages, api, documents *echo.Group) {
 
 // begin opens the unit of work of a request.
 func (p *Provider) begin(ctx context.Context, r realm.Realm, c client.Client) (context.Context, *store.Unit) {
-	u := &store.Unit{Realm: r, Now: p.Now(), Lifetimes: c.Lifetimes.Within(r.Settings.Lifetimes)}
+	u := &store.Unit{Realm: r, Now: p.Now(), Client: store.Client{Client: c}, Lifetimes: c.Lifetimes.Within(r.Settings.Lifetimes)}
 	return store.With(ctx, u), u
 }
 

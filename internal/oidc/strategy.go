@@ -17,25 +17,9 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/grant"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/accesstoken"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
 )
-
-// accessClaims are the claims of an access token (RFC 9068 §2.2).
-type accessClaims struct {
-	Issuer   string   `json:"iss"`
-	Subject  string   `json:"sub"`
-	Audience audience `json:"aud"`
-	ClientID string   `json:"client_id"`
-	Expires  int64    `json:"exp"`
-	IssuedAt int64    `json:"iat"`
-	ID       string   `json:"jti"`
-	Scope    string   `json:"scope,omitempty"`
-	AuthTime int64    `json:"auth_time,omitempty"`
-	ACR      string   `json:"acr,omitempty"`
-	AMR      []string `json:"amr,omitempty"`
-	// Grant is the authorization that the token came of: what introspection and userinfo look up.
-	Grant string `json:"gid,omitempty"`
-}
 
 // idClaims are the claims of an ID token (OpenID Connect Core §2).
 type idClaims struct {
@@ -79,18 +63,14 @@ func (coreStrategy) GenerateAccessToken(ctx context.Context, r fosite.Requester)
 	if len(aud) == 0 {
 		aud = audience{u.Realm.Issuer}
 	}
-	body := accessClaims{
+	body := accesstoken.Claims{
 		Issuer: u.Realm.Issuer, Subject: r.GetClient().GetID(), Audience: aud, ClientID: r.GetClient().GetID(),
 		Expires: accessEnds(u).Unix(), IssuedAt: u.Now.Unix(), ID: id, Scope: strings.Join(r.GetGrantedScopes(), " "),
 	}
 	if g := s.Grant; g.ID != uuid.Nil { // else the client acts for itself (RFC 9068 §2.2)
 		body.Subject, body.AuthTime, body.ACR, body.AMR, body.Grant = g.Subject, g.AuthTime.Unix(), g.ACR, g.AMR, g.ID.String()
 	}
-	claims, err := json.Marshal(body)
-	if err != nil {
-		return "", "", fmt.Errorf("encode access token claims: %w", err)
-	}
-	token, err = u.AccessKey.SignAccessToken(claims)
+	token, err = u.AccessKey.SignAccessToken(body.JSON())
 	return token, "", err
 }
 
@@ -167,7 +147,7 @@ func (idTokenStrategy) GenerateIDToken(ctx context.Context, lifespan time.Durati
 		}
 		person = claimsFor(read, r.GetGrantedScopes())
 	}
-	claims, err := json.Marshal(idClaims{
+	body, err := json.Marshal(idClaims{
 		Issuer: u.Realm.Issuer, Subject: g.Subject, Audience: audience{r.GetClient().GetID()},
 		Expires: u.Now.Add(lifespan).Unix(), IssuedAt: u.Now.Unix(), AuthTime: g.AuthTime.Unix(), Nonce: nonce,
 		ACR: g.ACR, AMR: g.AMR, AccessTokenHash: s.IDTokenClaims().AccessTokenHash, SessionID: g.SessionID.String(), personClaims: person,
@@ -175,7 +155,7 @@ func (idTokenStrategy) GenerateIDToken(ctx context.Context, lifespan time.Durati
 	if err != nil {
 		return "", fmt.Errorf("encode ID token claims: %w", err)
 	}
-	return u.IDKey.SignIDToken(claims)
+	return u.IDKey.SignIDToken(body)
 }
 
 // unusedSigner satisfies fosite's factories. Its validator of id_token_hint never runs: the hint is taken out of

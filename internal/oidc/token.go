@@ -1,7 +1,6 @@
 package oidc
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -94,7 +93,7 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 	if err := p.chooseKeys(ctx, u, cl); err != nil {
 		return nil, err
 	}
-	ctx = withClient(withGrantType(ctx, grantType), cl)
+	u.GrantType = grantType
 	ar, err := p.fosite.NewAccessRequest(ctx, req, &store.Session{})
 	if err == nil {
 		err = grantScopes(ar, grantType, form, cl)
@@ -118,7 +117,17 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 }
 
 func checkGrant(grantType string, form url.Values, cl client.Client) *protocolError {
-	proof, known := map[string]string{grantCode: "code", grantClient: "", grantRefresh: "refresh_token", grantAssertion: "assertion"}[grantType]
+	proof, known := "", true
+	switch grantType {
+	case grantCode:
+		proof = "code"
+	case grantRefresh:
+		proof = "refresh_token"
+	case grantAssertion:
+		proof = "assertion"
+	default:
+		known = grantType == grantClient
+	}
 	switch {
 	case grantType == "":
 		return refuse(codeInvalidRequest, "The parameter grant_type is missing.")
@@ -140,7 +149,10 @@ func (p *Provider) chooseKeys(ctx context.Context, u *store.Unit, cl client.Clie
 	if u.AccessKey, err = p.Keys.Signer(ctx, r, r.Settings.SigningAlg); err != nil {
 		return err
 	}
-	u.IDKey, err = p.Keys.Signer(ctx, r, cmp.Or(cl.IDTokenSignedResponseAlg, r.Settings.SigningAlg))
+	u.IDKey = u.AccessKey
+	if alg := cl.IDTokenSignedResponseAlg; alg != "" && alg != u.AccessKey.Alg {
+		u.IDKey, err = p.Keys.Signer(ctx, r, alg)
+	}
 	return err
 }
 

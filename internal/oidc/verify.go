@@ -7,16 +7,17 @@ import (
 	"errors"
 
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/accesstoken"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
 
 // verifyAccessToken checks an access token of the realm: typ, key, signature, issuer and expiry. Whether its
 // authorization still lives, the caller asks the database. Any failure is keyset.ErrInvalid, unless the keys cannot
 // be read.
-func (p *Provider) verifyAccessToken(ctx context.Context, r realm.Realm, token string) (accessClaims, error) {
+func (p *Provider) verifyAccessToken(ctx context.Context, r realm.Realm, token string) (accesstoken.Claims, error) {
 	ring, err := p.Keys.Ring(ctx, r)
 	if err != nil {
-		return accessClaims{}, err
+		return accesstoken.Claims{}, err
 	}
 	_, etag := ring.JWKS()
 	digest := tokenDigest(sha256.Sum256([]byte(r.ID.String() + etag + token)))
@@ -24,15 +25,15 @@ func (p *Provider) verifyAccessToken(ctx context.Context, r realm.Realm, token s
 	if !ok {
 		payload, err := ring.Verify(token, "at+jwt")
 		if err != nil {
-			return accessClaims{}, err
+			return accesstoken.Claims{}, err
 		}
 		if err := json.Unmarshal(payload, &claims); err != nil {
-			return accessClaims{}, keyset.ErrInvalid
+			return accesstoken.Claims{}, keyset.ErrInvalid
 		}
 		p.verified.Put(digest, claims)
 	}
 	if claims.Issuer != r.Issuer || p.Now().Unix() >= claims.Expires {
-		return accessClaims{}, keyset.ErrInvalid
+		return accesstoken.Claims{}, keyset.ErrInvalid
 	}
 	return claims, nil
 }

@@ -83,21 +83,23 @@ func (f *Facts) Path() string {
 // LimitKey names a limit of the realm. The parts may hold anything: each carries its length, so that no two lists
 // of parts make the same key.
 func (f *Facts) LimitKey(parts ...string) string {
-	size := 36
+	key := appendID(make([]byte, 0, 160), f.ID)
 	for _, part := range parts {
-		size += len(part) + len("|4294967295:")
+		key = strconv.AppendInt(append(key, '|'), int64(len(part)), 10)
+		key = append(append(key, ':'), part...)
 	}
-	var b strings.Builder
-	b.Grow(size)
-	b.WriteString(f.ID.String())
-	var digits [20]byte
-	for _, part := range parts {
-		b.WriteByte('|')
-		b.Write(strconv.AppendInt(digits[:0], int64(len(part)), 10))
-		b.WriteByte(':')
-		b.WriteString(part)
+	return string(key)
+}
+
+// appendID appends an id as its String method writes it, without a string of its own.
+func appendID(b []byte, id uuid.UUID) []byte {
+	for i, part := range [...][]byte{id[:4], id[4:6], id[6:8], id[8:10], id[10:]} {
+		if i > 0 {
+			b = append(b, '-')
+		}
+		b = hex.AppendEncode(b, part)
 	}
-	return b.String()
+	return b
 }
 
 // AAD is what a sealed column is bound to.

@@ -22,7 +22,8 @@ import (
 // that may carry a secret are masked (see redact), control characters are
 // escaped, and request_id and realm are added from the context.
 func NewLogger(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
-	options := &slog.HandlerOptions{Level: level, ReplaceAttr: redact}
+	// Not by ReplaceAttr: with it slog writes each attribute, time and level too, by a slower way.
+	options := &slog.HandlerOptions{Level: level}
 	var inner slog.Handler
 	switch {
 	case format == "text", format == "auto" && terminal(w):
@@ -73,7 +74,7 @@ func factsOf(ctx context.Context) facts {
 }
 
 func (f facts) attrs() []slog.Attr {
-	var attrs []slog.Attr
+	attrs := make([]slog.Attr, 0, 2)
 	if f.requestID != "" {
 		attrs = append(attrs, slog.String("request_id", f.requestID))
 	}
@@ -83,14 +84,13 @@ func (f facts) attrs() []slog.Attr {
 	return attrs
 }
 
-// handler adds the facts of the context to each record, at the top level even
-// when the logger has open groups: it then replays what was done to it on the
-// root handler.
+// handler redacts each record and adds the facts of the context to it, at the top level even when the logger has open
+// groups: it then replays what was done to it on the root handler.
 type handler struct {
-	root    slog.Handler
-	inner   slog.Handler
-	steps   []func(slog.Handler) slog.Handler
-	grouped bool
+	root   slog.Handler
+	inner  slog.Handler
+	steps  []func(slog.Handler) slog.Handler
+	groups []string // that are open
 }
 
 func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
@@ -98,35 +98,46 @@ func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 func (h *handler) Handle(ctx context.Context, record slog.Record) error {
-	record.Message = escape(scrub(record.Message))
-	attrs := factsOf(ctx).attrs()
-	if len(attrs) == 0 {
-		return h.inner.Handle(ctx, record)
+	clean := slog.NewRecord(record.Time, record.Level, escape(scrub(record.Message)), record.PC)
+	record.Attrs(func(attr slog.Attr) bool {
+		clean.AddAttrs(redact(h.groups, attr))
+		return true
+	})
+	f := factsOf(ctx)
+	if f == (facts{}) {
+		return h.inner.Handle(ctx, clean)
 	}
-	if !h.grouped {
-		record.AddAttrs(attrs...)
-		return h.inner.Handle(ctx, record)
+	if len(h.groups) == 0 {
+		clean.AddAttrs(f.attrs()...)
+		return h.inner.Handle(ctx, clean)
 	}
-	target := h.root.WithAttrs(attrs)
+	target := h.root.WithAttrs(f.attrs())
 	for _, step := range h.steps {
 		target = step(target)
 	}
-	return target.Handle(ctx, record)
+	return target.Handle(ctx, clean)
 }
 
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return h.with(h.grouped, func(inner slog.Handler) slog.Handler { return inner.WithAttrs(attrs) })
+	clean := make([]slog.Attr, len(attrs))
+	for i, attr := range attrs {
+		clean[i] = redact(h.groups, attr)
+	}
+	return h.with(h.groups, func(inner slog.Handler) slog.Handler { return inner.WithAttrs(clean) })
 }
 
 func (h *handler) WithGroup(name string) slog.Handler {
-	return h.with(h.grouped || name != "", func(inner slog.Handler) slog.Handler { return inner.WithGroup(name) })
+	if name == "" {
+		return h // as slog has it
+	}
+	return h.with(append(slices.Clip(h.groups), name), func(inner slog.Handler) slog.Handler { return inner.WithGroup(name) })
 }
 
-func (h *handler) with(grouped bool, step func(slog.Handler) slog.Handler) slog.Handler {
+func (h *handler) with(groups []string, step func(slog.Handler) slog.Handler) slog.Handler {
 	return &handler{
-		root:    h.root,
-		inner:   step(h.inner),
-		steps:   append(slices.Clip(h.steps), step),
-		grouped: grouped,
+		root:   h.root,
+		inner:  step(h.inner),
+		steps:  append(slices.Clip(h.steps), step),
+		groups: groups,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"log/slog"
 	"reflect"
 	"regexp"
@@ -23,11 +24,11 @@ const (
 	maxText  = 8 << 10
 )
 
-// redact is the ReplaceAttr of both formats. slog calls it for every attribute
-// that is not a group, after resolving LogValuers, with the groups around it.
+// redact returns the attribute as it may be logged inside of these groups. Groups are walked, LogValuers resolved.
 func redact(groups []string, attr slog.Attr) slog.Attr {
-	if len(groups) == 0 && (attr.Key == slog.TimeKey || attr.Key == slog.LevelKey || attr.Key == slog.MessageKey) {
-		return attr
+	attr.Value = attr.Value.Resolve()
+	if attr.Value.Kind() == slog.KindGroup {
+		return redactGroup(groups, attr)
 	}
 	if sensitive(attr.Key) || slices.ContainsFunc(groups, sensitive) {
 		attr.Value = slog.StringValue(masked)
@@ -41,6 +42,19 @@ func redact(groups []string, attr slog.Attr) slog.Attr {
 	default: // numbers, times and durations carry no secret
 	}
 	return attr
+}
+
+// redactGroup is redact of a group; one without a key is as if its attributes stood where it does.
+func redactGroup(groups []string, attr slog.Attr) slog.Attr {
+	if attr.Key != "" {
+		groups = append(slices.Clip(groups), attr.Key)
+	}
+	members := attr.Value.Group()
+	clean := make([]slog.Attr, len(members))
+	for i, member := range members {
+		clean[i] = redact(groups, member)
+	}
+	return slog.Attr{Key: attr.Key, Value: slog.GroupValue(clean...)}
 }
 
 // sensitiveWord reports whether a word anywhere in a key marks its value as a
@@ -72,39 +86,45 @@ func sensitive(key string) bool {
 	if harmless(key) {
 		return false
 	}
-	words := wordsOf(key)
-	if slices.ContainsFunc(words, sensitiveWord) {
+	before, last := "", ""
+	for word := range words(key) {
+		if sensitiveWord(word) {
+			return true
+		}
+		before, last = last, word
+	}
+	if last != "key" && last != "keys" {
+		return false
+	}
+	switch before {
+	case "api", "master", "signing", "sealing", "data":
 		return true
 	}
-	last := len(words) - 1
-	return last > 0 && (words[last] == "key" || words[last] == "keys") &&
-		slices.Contains([]string{"api", "master", "signing", "sealing", "data"}, words[last-1])
+	return false
 }
 
-// wordsOf splits refresh_token, RefreshToken and Refresh-Token alike.
-func wordsOf(key string) []string {
-	var words []string
-	start := 0
-	flush := func(end int) {
-		if end > start {
-			words = append(words, strings.ToLower(key[start:end]))
-		}
-	}
-	lower := false
-	for i, r := range key {
-		switch {
-		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
-			flush(i)
-			start, lower = i+utf8.RuneLen(r), false
-		case unicode.IsUpper(r) && lower:
-			flush(i)
+// words splits refresh_token, RefreshToken and Refresh-Token alike, in lower case.
+func words(key string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		start, lower := 0, false
+		for i, r := range key {
+			split := !unicode.IsLetter(r) && !unicode.IsDigit(r)
+			if !split && (!lower || !unicode.IsUpper(r)) {
+				lower = unicode.IsLower(r) || unicode.IsDigit(r)
+				continue
+			}
+			if i > start && !yield(strings.ToLower(key[start:i])) {
+				return
+			}
 			start, lower = i, false
-		default:
-			lower = unicode.IsLower(r) || unicode.IsDigit(r)
+			if split {
+				start += utf8.RuneLen(r)
+			}
+		}
+		if len(key) > start {
+			yield(strings.ToLower(key[start:]))
 		}
 	}
-	flush(len(key))
-	return words
 }
 
 // Patterns of secrets inside a text: a parameter of a query or form, a bearer
@@ -158,7 +178,7 @@ func escape(text string) string {
 	if len(text) > maxText {
 		text = strings.ToValidUTF8(text[:maxText], "") + "…[cut]"
 	}
-	if !strings.ContainsFunc(text, dangerous) {
+	if plain(text) || !strings.ContainsFunc(text, dangerous) {
 		return text
 	}
 	var b strings.Builder
@@ -170,6 +190,16 @@ func escape(text string) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// plain reports whether a text is ASCII without DEL, as most are: then nothing in it is dangerous.
+func plain(text string) bool {
+	for i := range len(text) {
+		if text[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 func dangerous(r rune) bool {

@@ -11,7 +11,13 @@ import (
 // ClientAddress is the address that the request came from: the peer's, unless the peer is a trusted proxy, then the
 // right-most address in X-Forwarded-For that is not one. X-Real-IP and Forwarded are never read (LG-09). It is
 // invalid when the peer has no IP address.
-func (w *Web) ClientAddress(c *echo.Context) netip.Addr { return w.address(c.Request()) }
+func (w *Web) ClientAddress(c *echo.Context) netip.Addr {
+	state := of(c)
+	if !state.address.IsValid() {
+		state.address = w.address(c.Request())
+	}
+	return state.address
+}
 
 // extractAddress is echo's IPExtractor, for Context.RealIP.
 func (w *Web) extractAddress(r *http.Request) string {

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -47,7 +48,7 @@ func readForm(r *http.Request) (url.Values, error) {
 	if r.ContentLength > MaxForm {
 		return nil, problem.New(problem.PayloadTooLarge)
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxForm+1))
+	body, err := readBody(r)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge), err == nil && len(body) > MaxForm:
@@ -59,7 +60,10 @@ func readForm(r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, problem.New(problem.InvalidRequest).Because(fmt.Errorf("parse the form: %w", err))
 	}
-	r.PostForm = form
+	r.PostForm, r.Form = form, form
+	if r.URL.RawQuery == "" {
+		return form, nil
+	}
 	r.Form = maps.Clone(form)
 	for key, values := range r.URL.Query() {
 		r.Form[key] = append(r.Form[key][:len(r.Form[key]):len(r.Form[key])], values...)
@@ -67,7 +71,20 @@ func readForm(r *http.Request) (url.Values, error) {
 	return form, nil
 }
 
+// readBody reads up to one byte more than a form may have, in one piece where its size is announced.
+func readBody(r *http.Request) ([]byte, error) {
+	if r.ContentLength < 0 {
+		return io.ReadAll(io.LimitReader(r.Body, MaxForm+1))
+	}
+	body := make([]byte, r.ContentLength)
+	_, err := io.ReadFull(r.Body, body)
+	return body, err
+}
+
 func checkFormType(contentType string) error {
+	if contentType == echo.MIMEApplicationForm {
+		return nil
+	}
 	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil || media != echo.MIMEApplicationForm {
 		return problem.New(problem.UnsupportedMedia)
@@ -87,14 +104,14 @@ func parseForm(body string) (url.Values, error) {
 		return nil, errors.New("it is not encoded as a form") // the cause repeats what was typed
 	}
 	for key, values := range form {
-		for _, text := range append(values, key) {
-			if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
-				return nil, errors.New("a field is not text")
-			}
+		if !isText(key) || slices.ContainsFunc(values, func(v string) bool { return !isText(v) }) {
+			return nil, errors.New("a field is not text")
 		}
 	}
 	return form, nil
 }
+
+func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // LimitBody refuses bodies of more than n bytes, before reading where their size is announced.
 func LimitBody(n int64) echo.MiddlewareFunc {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -50,7 +51,19 @@ func (w *Web) armour(g group, next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-func (w *Web) setHeaders(h http.Header, g group) {
+// setHeaders copies what was made once: responses share the values, which nobody changes in place.
+func (w *Web) setHeaders(h http.Header, g group) { maps.Copy(h, w.headers[g]) }
+
+func (w *Web) makeArmour() map[group]http.Header {
+	all := map[group]http.Header{}
+	for _, g := range []group{none, pages, api, public, static} {
+		all[g] = w.makeHeaders(g)
+	}
+	return all
+}
+
+func (w *Web) makeHeaders(g group) http.Header {
+	h := http.Header{}
 	h.Set(echo.HeaderXContentTypeOptions, "nosniff")
 	if w.hsts != "" {
 		h.Set(echo.HeaderStrictTransportSecurity, w.hsts)
@@ -58,18 +71,19 @@ func (w *Web) setHeaders(h http.Header, g group) {
 	if g == static {
 		h.Set(echo.HeaderContentSecurityPolicy, apiPolicy)
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		return
+		return h
 	}
 	h.Set(echo.HeaderCacheControl, "no-store")
 	h.Set(echo.HeaderReferrerPolicy, "no-referrer")
 	if g == api || g == public {
 		h.Set(echo.HeaderContentSecurityPolicy, apiPolicy)
-		return
+		return h
 	}
 	h.Set(echo.HeaderContentSecurityPolicy, pagePolicy)
 	h.Set(echo.HeaderXFrameOptions, "DENY")
 	h.Set("X-Robots-Tag", "noindex")
 	h.Set("Permissions-Policy", permissions)
+	return h
 }
 
 var (

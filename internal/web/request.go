@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -27,6 +28,7 @@ type request struct {
 	app     string
 	problem *problem.E
 	notes   []slog.Attr
+	address netip.Addr // of the client, once somebody asked
 
 	form     url.Values
 	formErr  error

@@ -16,6 +16,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"sync"
@@ -55,6 +56,8 @@ type Web struct {
 	pages  map[string]*template.Template
 	assets map[string]asset
 	hsts   string
+	// headers are the armour of each group.
+	headers map[group]http.Header
 
 	wording sync.Map // id of a realm → wording
 }
@@ -78,6 +81,7 @@ func New(o Options) (*Web, error) {
 			w.hsts = "max-age=31536000"
 		}
 	}
+	w.headers = w.makeArmour()
 	if w.pages, err = parsePages(o.Files); err != nil {
 		return nil, fmt.Errorf("web: %w", err)
 	}

@@ -3,6 +3,10 @@
 -- browser, the mailed code it waits for, the browser's live session, the person of whichever of the two is known, the
 -- flow's first, and what that person allowed the client. Names are read when a step may need them, the address when
 -- the realm wants it confirmed.
+--
+-- Each row is to be found by its key. What coalesce yields reaches no index under row-level security: a person sought by it
+-- is found by reading all of the realm, hence CASE; consents are meant to be found by person alone. IS TRUE and LIMIT 1
+-- keep a planner that knows little of the tables from finding rows by when they end, or by their realm.
 SELECT
   f.tx_hash, coalesce(f.client_id, '')::text AS flow_client_id, coalesce(f.request, '')::text AS request,
   coalesce(f.hint_subject, '')::text AS hint_subject, f.chosen_user_id, coalesce(f.another, false)::boolean AS another,
@@ -14,7 +18,7 @@ SELECT
   f.created_at AS flow_created_at, f.expires_at AS flow_expires_at, f.completed_at AS flow_completed_at,
   s.id AS session_id, s.user_id AS session_user_id, s.auth_time AS session_auth_time, coalesce(s.amr, '{}')::text[] AS session_amr,
   coalesce(s.acr, '')::text AS session_acr, s.persistent AS session_persistent,
-  u.id AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status,
+  coalesce(u.id, '00000000-0000-0000-0000-000000000000')::uuid AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status,
   coalesce(CASE WHEN @with_names::boolean THEN u.claims END, '{}')::jsonb AS claims,
   coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified,
   coalesce(p.must_change, '')::text AS must_change, p.changed_at AS password_changed_at,
@@ -22,14 +26,15 @@ SELECT
   coalesce((SELECT array_agg(i.display ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND @with_names::boolean), '{}')::text[] AS names,
   coalesce(k.scopes, '{}')::text[] AS consented_scopes
 FROM (SELECT 1) AS one
-LEFT JOIN flows f ON f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.kind IN ('authorize', 'mailed') AND f.ends_at > @now
+LEFT JOIN flows f ON f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.kind IN ('authorize', 'mailed') AND (f.ends_at > @now) IS TRUE
 LEFT JOIN challenges c ON c.tx = @tx::text AND c.tx <> '' AND c.ended_at IS NULL AND c.expires_at > @now AND f.tx_hash IS NOT NULL
-LEFT JOIN sessions s ON s.token_hash = @browser_hash AND s.ended_at IS NULL AND s.ends_at > @now
+LEFT JOIN sessions s ON s.token_hash = @browser_hash AND s.ended_at IS NULL AND (s.ends_at > @now) IS TRUE
   AND s.seen_at + make_interval(secs => s.idle_seconds) > @now
-LEFT JOIN users u ON u.id = coalesce(f.redeemed_user_id, f.user_id, s.user_id)
+LEFT JOIN LATERAL (SELECT o.* FROM users o WHERE o.id = CASE
+    WHEN f.redeemed_user_id IS NOT NULL THEN f.redeemed_user_id WHEN f.user_id IS NOT NULL THEN f.user_id ELSE s.user_id END LIMIT 1) AS u ON true
 LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email' AND @with_email::boolean
 LEFT JOIN passwords p ON p.user_id = u.id
-LEFT JOIN consents k ON k.user_id = u.id AND k.client_id = coalesce(f.client_id, @client_id);
+LEFT JOIN LATERAL (SELECT c.scopes FROM consents c WHERE c.user_id = u.id AND c.client_id = coalesce(f.client_id, @client_id) LIMIT 1) AS k ON true;
 
 -- name: InsertFlow :exec
 -- InsertFlow starts a flow.

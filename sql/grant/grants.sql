@@ -11,17 +11,17 @@ WHERE hold_session(@session_id, @user_id, @now);
 -- ByCode reads the authorization of a code, what became of it, and whether its person may still use it. The code
 -- names the row by its id and proves itself by the hash.
 SELECT sqlc.embed(g), u.subject, (u.status = 'active')::boolean AS user_active,
-  EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL AND s.ends_at > @now
-    AND s.seen_at + make_interval(secs => s.idle_seconds) > @now) AS session_live
-FROM grants g JOIN users u ON u.id = g.user_id
+  coalesce((SELECT s.ended_at IS NULL AND s.ends_at > @now AND s.seen_at + make_interval(secs => s.idle_seconds) > @now
+    FROM sessions s WHERE s.id = g.session_id), false)::boolean AS session_live
+FROM grants g CROSS JOIN LATERAL (SELECT p.subject, p.status FROM users p WHERE p.id = g.user_id LIMIT 1) AS u
 WHERE g.id = @id AND g.code_hash = @code_hash;
 
 -- name: ByID :one
 -- ByID reads the authorization that a refresh token names.
 SELECT sqlc.embed(g), u.subject, (u.status = 'active')::boolean AS user_active,
-  EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL AND s.ends_at > @now
-    AND s.seen_at + make_interval(secs => s.idle_seconds) > @now) AS session_live
-FROM grants g JOIN users u ON u.id = g.user_id
+  coalesce((SELECT s.ended_at IS NULL AND s.ends_at > @now AND s.seen_at + make_interval(secs => s.idle_seconds) > @now
+    FROM sessions s WHERE s.id = g.session_id), false)::boolean AS session_live
+FROM grants g CROSS JOIN LATERAL (SELECT p.subject, p.status FROM users p WHERE p.id = g.user_id LIMIT 1) AS u
 WHERE g.id = @id;
 
 -- name: Exchange :one
@@ -74,9 +74,9 @@ UPDATE grants g SET revoked_at = @now WHERE g.session_id = @session_id AND g.rev
 SELECT g.scopes, u.subject, u.claims,
   coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified,
   coalesce(n.display, '')::text AS username, u.updated_at
-FROM grants g JOIN users u ON u.id = g.user_id
-LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
-LEFT JOIN identifiers n ON n.user_id = u.id AND n.kind = 'username'
+FROM grants g CROSS JOIN LATERAL (SELECT p.* FROM users p WHERE p.id = g.user_id LIMIT 1) AS u
+LEFT JOIN LATERAL (SELECT i.display, i.verified_at FROM identifiers i WHERE i.user_id = g.user_id AND i.kind = 'email' LIMIT 1) AS e ON true
+LEFT JOIN LATERAL (SELECT i.display FROM identifiers i WHERE i.user_id = g.user_id AND i.kind = 'username' LIMIT 1) AS n ON true
 WHERE g.id = @id AND g.revoked_at IS NULL AND g.ends_at > @now AND u.status = 'active'
   AND NOT EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.jti = @jti);
 

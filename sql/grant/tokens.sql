@@ -2,8 +2,8 @@
 -- TokenState tells by one statement whether an access token still counts: its authorization lives, when it came of
 -- one, its person is active, and it was not revoked by itself.
 SELECT (sqlc.narg(grant_id)::uuid IS NULL OR EXISTS (
-    SELECT 1 FROM grants g JOIN users u ON u.id = g.user_id
-    WHERE g.id = sqlc.narg(grant_id) AND g.revoked_at IS NULL AND g.ends_at > @now AND u.status = 'active'
+    SELECT 1 FROM grants g WHERE g.id = sqlc.narg(grant_id) AND g.revoked_at IS NULL AND g.ends_at > @now
+      AND (SELECT u.status FROM users u WHERE u.id = g.user_id) = 'active'
   ))::boolean AS live,
   EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.jti = @jti) AS revoked;
 

@@ -27,6 +27,10 @@ import (
 type Unit struct {
 	Realm realm.Realm
 	Now   time.Time
+	// Client is the client of the request, authenticated at the token endpoint.
+	Client Client
+	// GrantType is that of a request at the token endpoint.
+	GrantType string
 	// Lifetimes are the realm's as they are for the request's client.
 	Lifetimes realm.Lifetimes
 	// AccessKey and IDKey sign the request's tokens.
@@ -77,7 +81,11 @@ var (
 
 // GetClient implements fosite.ClientManager. A disabled client is like none.
 func (s Storage) GetClient(ctx context.Context, id string) (fosite.Client, error) {
-	c, err := s.Clients.ByClientID(ctx, Of(ctx).Realm, id)
+	u := Of(ctx)
+	if id != "" && id == u.Client.ClientID { // it was read, and found enabled, for this request
+		return &u.Client, nil
+	}
+	c, err := s.Clients.ByClientID(ctx, u.Realm, id)
 	if errors.Is(err, realm.ErrUnknown) || (err == nil && !c.Enabled) {
 		return nil, fosite.ErrNotFound
 	}

@@ -36,9 +36,9 @@ func (q *Queries) Burn(ctx context.Context, db DBTX, arg BurnParams) (bool, erro
 
 const byCode = `-- name: ByCode :one
 SELECT g.realm_id, g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.audience, g.request, g.auth_time, g.amr, g.acr, g.created_at, g.code_hash, g.code_expires_at, g.code_used_at, g.generation, g.rotated_at, g.used_from, g.idle_at, g.ends_at, g.offline, g.revoked_at, u.subject, (u.status = 'active')::boolean AS user_active,
-  EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL AND s.ends_at > $1
-    AND s.seen_at + make_interval(secs => s.idle_seconds) > $1) AS session_live
-FROM grants g JOIN users u ON u.id = g.user_id
+  coalesce((SELECT s.ended_at IS NULL AND s.ends_at > $1 AND s.seen_at + make_interval(secs => s.idle_seconds) > $1
+    FROM sessions s WHERE s.id = g.session_id), false)::boolean AS session_live
+FROM grants g CROSS JOIN LATERAL (SELECT p.subject, p.status FROM users p WHERE p.id = g.user_id LIMIT 1) AS u
 WHERE g.id = $2 AND g.code_hash = $3
 `
 
@@ -92,9 +92,9 @@ func (q *Queries) ByCode(ctx context.Context, db DBTX, arg ByCodeParams) (ByCode
 
 const byID = `-- name: ByID :one
 SELECT g.realm_id, g.id, g.client_id, g.user_id, g.session_id, g.scopes, g.audience, g.request, g.auth_time, g.amr, g.acr, g.created_at, g.code_hash, g.code_expires_at, g.code_used_at, g.generation, g.rotated_at, g.used_from, g.idle_at, g.ends_at, g.offline, g.revoked_at, u.subject, (u.status = 'active')::boolean AS user_active,
-  EXISTS (SELECT 1 FROM sessions s WHERE s.id = g.session_id AND s.ended_at IS NULL AND s.ends_at > $1
-    AND s.seen_at + make_interval(secs => s.idle_seconds) > $1) AS session_live
-FROM grants g JOIN users u ON u.id = g.user_id
+  coalesce((SELECT s.ended_at IS NULL AND s.ends_at > $1 AND s.seen_at + make_interval(secs => s.idle_seconds) > $1
+    FROM sessions s WHERE s.id = g.session_id), false)::boolean AS session_live
+FROM grants g CROSS JOIN LATERAL (SELECT p.subject, p.status FROM users p WHERE p.id = g.user_id LIMIT 1) AS u
 WHERE g.id = $2
 `
 
@@ -255,9 +255,9 @@ const person = `-- name: Person :one
 SELECT g.scopes, u.subject, u.claims,
   coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified,
   coalesce(n.display, '')::text AS username, u.updated_at
-FROM grants g JOIN users u ON u.id = g.user_id
-LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
-LEFT JOIN identifiers n ON n.user_id = u.id AND n.kind = 'username'
+FROM grants g CROSS JOIN LATERAL (SELECT p.realm_id, p.id, p.subject, p.status, p.claims, p.created_at, p.updated_at, p.signed_out_at FROM users p WHERE p.id = g.user_id LIMIT 1) AS u
+LEFT JOIN LATERAL (SELECT i.display, i.verified_at FROM identifiers i WHERE i.user_id = g.user_id AND i.kind = 'email' LIMIT 1) AS e ON true
+LEFT JOIN LATERAL (SELECT i.display FROM identifiers i WHERE i.user_id = g.user_id AND i.kind = 'username' LIMIT 1) AS n ON true
 WHERE g.id = $1 AND g.revoked_at IS NULL AND g.ends_at > $2 AND u.status = 'active'
   AND NOT EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.jti = $3)
 `

@@ -54,8 +54,8 @@ func (q *Queries) RevokeToken(ctx context.Context, db DBTX, arg RevokeTokenParam
 
 const tokenState = `-- name: TokenState :one
 SELECT ($1::uuid IS NULL OR EXISTS (
-    SELECT 1 FROM grants g JOIN users u ON u.id = g.user_id
-    WHERE g.id = $1 AND g.revoked_at IS NULL AND g.ends_at > $2 AND u.status = 'active'
+    SELECT 1 FROM grants g WHERE g.id = $1 AND g.revoked_at IS NULL AND g.ends_at > $2
+      AND (SELECT u.status FROM users u WHERE u.id = g.user_id) = 'active'
   ))::boolean AS live,
   EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.jti = $3) AS revoked
 `
