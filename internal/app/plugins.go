@@ -11,7 +11,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/flow/invitation"
 	"github.com/gatehouse-id/gatehouse/internal/flow/newpassword"
 	"github.com/gatehouse-id/gatehouse/internal/flow/profile"
-	"github.com/gatehouse-id/gatehouse/internal/flow/recover"
+	"github.com/gatehouse-id/gatehouse/internal/flow/recovery"
 	"github.com/gatehouse-id/gatehouse/internal/flow/selectaccount"
 	"github.com/gatehouse-id/gatehouse/internal/flow/signup"
 	"github.com/gatehouse-id/gatehouse/internal/flow/verifyemail"
@@ -29,7 +29,7 @@ func (s *System) steps() (authenticate, require []flow.Step) {
 	chooser := flow.Chooser{Hasher: s.Hasher, Passwords: s.Passwords}
 	authenticate = []flow.Step{
 		selectaccount.Step{},
-		recover.Step{Codes: codes},
+		recovery.Step{Codes: codes},
 		invitation.Step{Users: s.Users, Now: s.now, Random: rand.Reader},
 		signup.Step{Chooser: chooser, Mailer: s.mailer, Unproved: registerSoon, Now: s.now},
 		emailcode.Step{Codes: codes, Users: s.Users, Random: rand.Reader},

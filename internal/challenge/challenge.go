@@ -14,6 +14,7 @@ package challenge
 
 import (
 	"context"
+	cryptorand "crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -22,8 +23,6 @@ import (
 	"math/big"
 	"strings"
 	"time"
-
-	cryptorand "crypto/rand"
 
 	"github.com/google/uuid"
 

@@ -68,7 +68,7 @@ func TestLoad_defaults(t *testing.T) {
 		require.Equal(t, slog.LevelInfo, c.LogLevel)
 		require.Empty(t, c.RealmFiles)
 		require.False(t, c.AllowAutoRegistration)
-		require.True(t, c.RequireEmailVerification)
+		require.False(t, c.RequireEmailVerification)
 		require.False(t, c.ForcePasswordRotation)
 		require.True(t, c.EnableMFA)
 	})

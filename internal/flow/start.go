@@ -21,11 +21,11 @@ const (
 	// bindWithin is how soon the browser must follow after another site's form started a flow.
 	bindWithin = time.Minute
 
-	// KindAuthorize is a flow of an authorization request, KindMailed one that began with a link in a mail or at an
-	// address of ours.
+	// KindAuthorize is a flow of an authorization request.
 	KindAuthorize = "authorize"
-	KindMailed    = "mailed"
-	kindLogout    = "logout"
+	// KindMailed is one that began with a link in a mail or at an address of ours.
+	KindMailed = "mailed"
+	kindLogout = "logout"
 )
 
 // Start makes a flow of an authorization request and returns its reference for ?tx=. With s.Browser "" the flow is

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gatehouse-id/gatehouse/internal/challenge"
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/consent"
 	"github.com/gatehouse-id/gatehouse/internal/event"
@@ -32,7 +33,8 @@ type bundle struct {
 func setup(t *testing.T) *bundle {
 	t.Helper()
 	b := &bundle{Bundle: testdb.New(t)}
-	b.realm, b.users = b.Realm(t, "acme"), user.NewStore(b.Clock.Now, rand.Reader)
+	b.realm = b.RealmOf(t, realm.New{Slug: "acme", Name: "Acme", Settings: realm.Settings{Password: realm.PasswordPolicy{History: 3}}})
+	b.users = user.NewStore(b.Clock.Now, rand.Reader)
 	b.ann, b.bob = b.person(t, "Ann@example.org"), b.person(t, "bob@example.org")
 	return b
 }
@@ -358,7 +360,14 @@ func (b *bundle) seed(t *testing.T, person user.User) {
 	require.NoError(t, err)
 	b.issue(t, person.ID, in, true)
 	b.inTx(t, func(ctx context.Context, tx realm.Tx) error {
-		if err := password.Set(ctx, tx, person.ID, "$argon2id$…", b.Clock.Now()); err != nil {
+		for _, hash := range []string{"$argon2id$1", "$argon2id$2"} {
+			if err := password.Set(ctx, tx, person.ID, hash, b.Clock.Now()); err != nil {
+				return err
+			}
+		}
+		mailer := challenge.Mailer{Random: rand.Reader}
+		n := challenge.New{Purpose: challenge.Reset, User: person.ID, Address: person.Email().Display}
+		if _, err := mailer.Send(ctx, tx, n, challenge.Letter{}, b.Clock.Now()); err != nil {
 			return err
 		}
 		return consent.Grant(ctx, tx, person.ID, "shop", []string{"openid"}, b.Clock.Now())

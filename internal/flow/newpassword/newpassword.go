@@ -79,7 +79,7 @@ func (step Step) Page(_ context.Context, r realm.Realm, s *flow.State) (flow.Pag
 }
 
 func (step Step) page(r realm.Realm, s *flow.State) flow.Page {
-	f := Fields{PasswordFields: step.Chooser.Fields(r), Username: who(s).Handle()}
+	f := Fields{PasswordFields: step.Fields(r), Username: who(s).Handle()}
 	if f.Username == "" {
 		f.Username = who(s).Display()
 	}

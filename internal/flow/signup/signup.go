@@ -72,7 +72,7 @@ func (step Step) Page(_ context.Context, r realm.Realm, s *flow.State) (flow.Pag
 }
 
 func (step Step) fields(r realm.Realm, s *flow.State, email string) Fields {
-	f := Fields{PasswordFields: step.Chooser.Fields(r), Email: email, Inputs: flow.ProfileInputs(s.Realm, user.Claims{}, false)}
+	f := Fields{PasswordFields: step.Fields(r), Email: email, Inputs: flow.ProfileInputs(s.Realm, user.Claims{}, false)}
 	if s.Kind == flow.KindAuthorize {
 		f.SignInURL = s.URL("login")
 	}

@@ -1,9 +1,9 @@
-// Package recover is the way back for somebody who forgot their password: a code or a link that is mailed to them, and
+// Package recovery is the way back for somebody who forgot their password: a code or a link that is mailed to them, and
 // then package newpassword.
 //
 // It answers known and unknown names alike, in words and in cost; the difference is in the mail. What was mailed lets
 // its owner choose a password and nothing else: it signs nobody in.
-package recover
+package recovery
 
 import (
 	"context"
