@@ -79,6 +79,8 @@ type Following struct {
 	Token   string
 	Browser session.Token
 	Input   Input
+	// Load reads a flow of this browser; ErrGone when it is not.
+	Load func(tx string) (*State, error)
 }
 
 // Followed is where it leads: to a flow of this browser, or to a page, from which that flow goes on when there is one.
@@ -87,6 +89,8 @@ type Followed struct {
 	Tx, Kind string
 	// Page is shown first; the zero Page when the flow goes on by itself.
 	Page Page
+	// Cookie is the browser's new cookie after a proof of identity, "" when it keeps the one it has.
+	Cookie session.Token
 }
 
 // Page is what a step shows: data for its template, message keys instead of sentences.

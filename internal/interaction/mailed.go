@@ -51,9 +51,14 @@ func (s *Surface) follow(step flow.Linked) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		to, err := step.Follow(c.Request().Context(), r, flow.Following{Token: c.Param("token"), Browser: browser, Input: in})
+		ctx := c.Request().Context()
+		load := func(tx string) (*flow.State, error) { return s.Engine.Load(ctx, r, tx, browser) }
+		to, err := step.Follow(ctx, r, flow.Following{Token: c.Param("token"), Browser: browser, Input: in, Load: load})
 		if err != nil {
 			return s.spent(c, r, step, err)
+		}
+		if to.Cookie != "" {
+			s.Web.SetCookie(c, r, string(to.Cookie), 0)
 		}
 		onward := ""
 		if to.Tx != "" {

@@ -161,7 +161,7 @@ func TestSend(t *testing.T) {
 		b := setup(t, capture.New(1))
 		for _, m := range []notify.Message{
 			{Template: "nonsense", To: address},
-			{Template: notify.MagicLink, To: address},
+			{Template: notify.Invitation, To: address},
 			{Template: notify.Code, To: address, Secrets: map[string]string{"code": code}},
 		} {
 			require.Error(t, b.acme.InTx(t.Context(), func(tx realm.Tx) error {

@@ -167,7 +167,7 @@ func TestID02_RenderedValuesStayValues(t *testing.T) {
 	for _, link := range []string{"javascript:alert(1)", "https://id.example.test@evil.example/", "//evil.example", "data:text/html,x", ""} {
 		given := values()
 		given["link"] = link
-		_, err := r.render(facts(), MagicLink, given, noon(), noon(), "en")
+		_, err := r.render(facts(), Invitation, given, noon(), noon(), "en")
 		require.Error(t, err, "%q", link)
 	}
 }

@@ -14,10 +14,8 @@ const (
 	// AlreadyRegistered answers a registration with an address that has an account: data signin and recover (addresses
 	// of pages).
 	AlreadyRegistered Template = "already-registered"
-	// Code is a code to sign in with: secret code, data code_minutes.
+	// Code is a code to sign in with, and a link that does the same: secrets code and link, data code_minutes.
 	Code Template = "code"
-	// MagicLink is a link to sign in with: secret link.
-	MagicLink Template = "magic-link"
 	// Reset lets somebody choose a new password: secrets code and link, data code_minutes.
 	Reset Template = "reset"
 	// PasswordChanged is the notice of it: data recover (address of the page to take the account back).
@@ -43,8 +41,7 @@ func (t Template) needs() (needs, bool) {
 	n, known := map[Template]needs{
 		Verify:            {[]string{"code_minutes"}, []string{"code", "link"}},
 		AlreadyRegistered: {[]string{"signin", "recover"}, nil},
-		Code:              {[]string{"code_minutes"}, []string{"code"}},
-		MagicLink:         {nil, []string{"link"}},
+		Code:              {[]string{"code_minutes"}, []string{"code", "link"}},
 		Reset:             {[]string{"code_minutes"}, []string{"code", "link"}},
 		PasswordChanged:   {[]string{"recover"}, nil},
 		EmailChangedOld:   {[]string{"new", "recover"}, nil},
@@ -61,7 +58,7 @@ func (t Template) needs() (needs, bool) {
 // Templates lists every mail.
 func Templates() []Template {
 	return []Template{
-		Verify, AlreadyRegistered, Code, MagicLink, Reset, PasswordChanged, EmailChangedOld, EmailChangedNew, Invitation,
+		Verify, AlreadyRegistered, Code, Reset, PasswordChanged, EmailChangedOld, EmailChangedNew, Invitation,
 		AccountDisabled, AccountLocked, AccountDeleted, PasswordExpiring,
 	}
 }

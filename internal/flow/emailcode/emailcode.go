@@ -1,11 +1,12 @@
 // Package emailcode is another way to sign in: by a code, or by a link, that is mailed to the person.
 //
-// A realm switches it on (settings.sign_in.email_code). The code is for the window that asked for it; the link too, since
-// whoever sends a link to somebody must not be let in by their following it.
+// A realm switches it on (settings.sign_in.email_code). The code is for the window that asked for it, and the link for
+// its browser: whoever has a link sent to somebody must not be let in by their following it.
 package emailcode
 
 import (
 	"context"
+	"errors"
 	"io"
 
 	"github.com/gatehouse-id/gatehouse/internal/challenge"
@@ -24,7 +25,10 @@ type Step struct {
 	Random io.Reader
 }
 
-var _ flow.Alternative = Step{}
+var (
+	_ flow.Alternative = Step{}
+	_ flow.Linked      = Step{}
+)
 
 // Name implements flow.Step.
 func (Step) Name() string { return "email-code" }
@@ -73,16 +77,65 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 	proved := false
 	out, err := step.Codes.Submit(ctx, r, s, in, step.Codes.Page(s, flow.CodeFields{}), func(tx realm.Tx, c challenge.Challenge) error {
 		proved = true
-		ctx, now := event.By(ctx, event.User, c.User.String()), step.Now()
-		if _, err := step.Users.ConfirmEmail(ctx, tx, c.User, c.Address, now); err != nil {
-			return err
-		}
-		return flow.Authenticate(ctx, tx, s, flow.Proof{User: c.User, AMR: []string{"otp"}, Cookie: cookie}, s.Now)
+		return step.signIn(ctx, tx, s, c, cookie)
 	})
 	if proved && err == nil {
 		out.Cookie = cookie
 	}
 	return out, err
+}
+
+// signIn notes the proof. What was mailed proves the address as well.
+func (step Step) signIn(ctx context.Context, tx realm.Tx, s *flow.State, c challenge.Challenge, cookie session.Token) error {
+	ctx = event.By(ctx, event.User, c.User.String())
+	if _, err := step.Users.ConfirmEmail(ctx, tx, c.User, c.Address, step.Now()); err != nil {
+		return err
+	}
+	return flow.Authenticate(ctx, tx, s, flow.Proof{User: c.User, AMR: []string{"otp"}, Cookie: cookie}, s.Now)
+}
+
+// Link implements flow.Linked.
+func (step Step) Link(ctx context.Context, r realm.Realm, token string) (flow.Page, error) {
+	if !r.Settings.SignIn.EmailCode {
+		return flow.Page{}, realm.ErrUnknown
+	}
+	if _, err := challenge.Look(ctx, r, challenge.SignIn, token, step.Now()); err != nil {
+		return flow.Page{}, err
+	}
+	return flow.LinkPage("emailcode.link"), nil
+}
+
+// Follow implements flow.Linked. In another browser than the one that asked, the link stays unspent.
+func (step Step) Follow(ctx context.Context, r realm.Realm, f flow.Following) (flow.Followed, error) {
+	if !r.Settings.SignIn.EmailCode {
+		return flow.Followed{}, realm.ErrUnknown
+	}
+	c, err := challenge.Look(ctx, r, challenge.SignIn, f.Token, step.Now())
+	if err != nil {
+		return flow.Followed{}, err
+	}
+	s, err := f.Load(c.Tx)
+	if errors.Is(err, flow.ErrGone) || (err == nil && !step.Pending(s)) {
+		return flow.Followed{Page: flow.DonePage("emailcode.elsewhere")}, nil
+	}
+	if err != nil {
+		return flow.Followed{}, err
+	}
+	cookie, err := session.NewToken(step.Random)
+	if err != nil {
+		return flow.Followed{}, err
+	}
+	err = r.InTx(ctx, func(tx realm.Tx) error {
+		c, err := challenge.Redeem(ctx, tx, challenge.SignIn, f.Token, step.Now())
+		if err != nil {
+			return err
+		}
+		return step.signIn(ctx, tx, s, c, cookie)
+	})
+	if err != nil {
+		return flow.Followed{}, err
+	}
+	return flow.Followed{Tx: s.Tx, Kind: s.Kind, Page: flow.DonePage("emailcode.done"), Cookie: cookie}, nil
 }
 
 const maxIdentifier = 320
