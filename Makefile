@@ -1,7 +1,7 @@
 # `make` alone lists what there is. Needs GNU make, git and Go; `make deps` brings the rest.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint gen bench deps deps-run clean
+.PHONY: help run test check lint race audit sbom gen bench deps deps-run clean
 .DELETE_ON_ERROR:
 
 GO ?= $(shell command -v go || echo /usr/local/go/bin/go)
@@ -26,9 +26,10 @@ run: deps-run bin/gatehouse ## start Gatehouse with a database, a demo realm and
 test: deps bin/gatehouse ## run every test against a throw-away PostgreSQL
 	@bin/gatehouse devdb exec -- sh -ec '$(GO_TEST_ALL)'
 
-check: lint ## check style, formatting, generated code and modules: what CI asks beside the tests
+check: lint race ## check style, formatting, generated code, modules, licences and data races: what CI asks beside the tests
 	$(SQLC) diff
 	cd internal/tools && $(GO) run ./eventschema -check ../..
+	cd internal/tools && $(GO) test ./bom && $(GO) run ./bom -check ../..
 	$(GO) vet ./...
 	$(GO) mod tidy -diff
 	cd internal/tools && $(GO) mod tidy -diff
@@ -37,9 +38,26 @@ check: lint ## check style, formatting, generated code and modules: what CI asks
 lint: $(LINT) ## run the linters alone
 	$(LINT) run ./...
 
-gen: ## generate again: code from sql/, schemas from the events
+# Where goroutines meet, and of the whole program what happens at once. The race detector needs a C compiler.
+RACE := client event keyset limit/... password postgres realm safehttp session web worker
+RACE_TOGETHER := AtOnce|Against|JW05|Neighbour|ProgramsWhile
+
+race: bin/gatehouse ## look for data races with the race detector
+	@internal/tools/deps.sh postgresql redis compiler
+	@bin/gatehouse devdb exec -- sh -ec 'export CGO_ENABLED=1; $(GO) test -race -timeout 5m $(RACE:%=./internal/%); \
+		$(GO) test -race -timeout 5m -run "$(RACE_TOGETHER)" ./internal/e2e'
+
+# Not part of `make check`: it asks vuln.go.dev, or a copy that GOVULNDB names, and its answer changes by itself.
+audit: ## ask the Go vulnerability database about everything that is called
+	@internal/tools/audit.sh
+
+sbom: bin/gatehouse ## write bin/gatehouse.cdx.json: what the program is made of (CycloneDX)
+	@cd internal/tools && $(GO) run ./bom -sbom ../../bin/gatehouse ../.. >../../bin/gatehouse.cdx.json
+
+gen: ## generate again: code from sql/, schemas from the events, the licences of others
 	$(SQLC) generate
 	cd internal/tools && $(GO) run ./eventschema ../..
+	cd internal/tools && $(GO) run ./bom ../..
 
 # PROFILE=refresh profiles the server in one operation instead; BENCH passes flags on (BENCH=-h lists them).
 bench: ## measure what each operation costs, beside the floor of this machine

@@ -84,7 +84,7 @@ func TestReadme(t *testing.T) {
 
 // documents are the pages for people.
 func documents() []string {
-	return []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "api/README.md", "deploy/README.md", "internal/README.md"}
+	return []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "api/README.md", "deploy/README.md", "deploy/cryptography.md", "internal/README.md"}
 }
 
 func TestDocuments(t *testing.T) {

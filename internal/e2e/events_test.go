@@ -220,16 +220,24 @@ func TestAU03_NoSecretIsWrittenAnywhere(t *testing.T) {
 		ask(t, i, "/revoke", "keeper", webSecret, url.Values{"token": {tok}})
 	}
 
-	i.flush()
-	metrics, err := i.Registry.Gather()
-	require.NoError(t, err)
-	written := map[string]string{"the log": i.Logs.String(), "the database": i.rows(t, "one")}
-	for _, family := range metrics {
-		written["the metrics"] += family.String()
-	}
+	written := requireNowhere(t, i, secrets)
 	require.Contains(t, written["the log"], `"route":"/realms/:realm/token"`, "this test can see the log")
 	require.Contains(t, written["the database"], "grant.exchanged")
 	require.Contains(t, written["the metrics"], "/realms/:realm/token")
+	require.NotContains(t, written["the log"], "ana@example.test")
+	require.NotContains(t, strings.ToLower(written["the log"]), "127.0.0.1\"", "nor addresses in full")
+}
+
+// requireNowhere looks for secrets in all that realm "one" and its server have written, and returns that.
+func requireNowhere(t *testing.T, i *instance, secrets map[string]string) (written map[string]string) {
+	t.Helper()
+	i.flush()
+	metrics, err := i.Registry.Gather()
+	require.NoError(t, err)
+	written = map[string]string{"the log": i.Logs.String(), "the database": i.rows(t, "one")}
+	for _, family := range metrics {
+		written["the metrics"] += family.String()
+	}
 	for where, what := range written {
 		for name, secret := range secrets {
 			require.GreaterOrEqual(t, len(secret), 20, name)
@@ -238,6 +246,38 @@ func TestAU03_NoSecretIsWrittenAnywhere(t *testing.T) {
 			require.NotContains(t, what, hex.EncodeToString([]byte(secret)), "%s is in %s", name, where)
 		}
 	}
-	require.NotContains(t, written["the log"], "ana@example.test")
-	require.NotContains(t, strings.ToLower(written["the log"]), "127.0.0.1\"", "nor addresses in full")
+	return written
+}
+
+func TestAU03_NoAssertionIsWrittenAnywhere(t *testing.T) {
+	t.Parallel()
+	s := startSigners(t)
+	i := s.instance
+	assert := func(k keyPair, change claimSet) string { return k.sign(t, about(i, "signer", change), nil) }
+	good, early := assert(s.es, nil), assert(s.es, claimSet{"nbf": i.Clock.Now().Unix() + 600})
+	forged := good[:len(good)-6] + "AAAAAA"
+	strange := newPair(t, "ES256", "es").sign(t, about(i, "signer", nil), nil)
+	secrets := map[string]string{"assertion": good, "early assertion": early, "forged assertion": forged, "assertion of a stranger": strange}
+	got := prove(t, i, "one", good)
+	require.Equal(t, http.StatusOK, got.Status, "%+v", got)
+	secrets["access token"] = got.AccessToken
+	for _, refused := range []string{good, early, forged, strange} {
+		require.Equal(t, http.StatusUnauthorized, prove(t, i, "one", refused).Status)
+		for _, endpoint := range []string{"/introspect", "/revoke"} {
+			form := proof(refused, "token", got.AccessToken)
+			require.Equal(t, http.StatusUnauthorized, newBrowser(t).post(i.Issuer("one")+endpoint, form).StatusCode)
+		}
+		newBrowser(t).post(i.Issuer("one")+"/token", url.Values{"grant_type": {jwtBearer}, "assertion": {refused}})
+		newBrowser(t).get(i.Issuer("one") + "/token?client_assertion=" + refused)
+	}
+	granted := assert(s.ed, nil)
+	secrets["granting assertion"] = granted
+	require.Equal(t, http.StatusOK, token(t, i, "one", url.Values{"grant_type": {jwtBearer}, "assertion": {granted}}, secretInForm()...).Status)
+	parts := map[string]string{} // a signature alone would do harm, too
+	for name, text := range secrets {
+		parts["signature of the "+name] = text[strings.LastIndexByte(text, '.')+1:]
+	}
+	requireNowhere(t, i, secrets)
+	written := requireNowhere(t, i, parts)
+	require.Contains(t, written["the log"], `"route":"/realms/:realm/introspect"`)
 }

@@ -4,15 +4,10 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	jose "github.com/go-jose/go-jose/v4"
 	"github.com/stretchr/testify/require"
-
-	"github.com/gatehouse-id/gatehouse/internal/keyset"
 )
 
 // serviceToken gets an access token by client_credentials.
@@ -57,67 +52,4 @@ func TestJW05_RevokedInOneProcessRefusedInTheOther(t *testing.T) {
 	require.Len(t, published.Key(successor), 1)
 	again := token(t, other, "one", url.Values{"grant_type": {"refresh_token"}, "refresh_token": {refreshed.RefreshToken}}, "Authorization", basic("keeper", webSecret))
 	require.Equal(t, http.StatusOK, again.Status, "nobody has to sign in again: %+v", again)
-}
-
-// Two processes issue tokens while the key changes; a verifier that read the key set when the next key was published,
-// and never again, verifies all of them.
-func TestJW05_RotationUnderLoad(t *testing.T) {
-	t.Parallel()
-	one := start(t, servicesFile)
-	other := startOn(t, one.Database)
-	one.work(t)
-	other.work(t)
-	realmOne := one.Realm(t, "one")
-	next, err := one.Keys.Prepare(t.Context(), realmOne, keyset.ES256)
-	require.NoError(t, err)
-	soon(t, func() bool { return len(publishedKeys(t, other).Key(next)) == 1 }, "the next key is published everywhere")
-	verifier := publishedKeys(t, other)
-	for _, i := range []*instance{one, other} {
-		i.Clock.Advance(keyset.Ahead)
-	}
-
-	var issued, failed, byNext atomic.Int64
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	for _, i := range []*instance{one, other} {
-		for range 4 {
-			wg.Go(func() {
-				for {
-					select {
-					case <-stop:
-						return
-					default:
-					}
-					got := token(t, i, "one", url.Values{"grant_type": {"client_credentials"}}, "Authorization", basic("service", webSecret))
-					issued.Add(1)
-					parsed, err := jose.ParseSignedCompact(got.AccessToken, []jose.SignatureAlgorithm{jose.ES256})
-					if err != nil {
-						failed.Add(1)
-						continue
-					}
-					kid := parsed.Signatures[0].Header.KeyID
-					keys := verifier.Key(kid)
-					if len(keys) != 1 {
-						failed.Add(1)
-						continue
-					}
-					if _, err := parsed.Verify(keys[0].Key); err != nil {
-						failed.Add(1)
-					}
-					if kid == next {
-						byNext.Add(1)
-					}
-				}
-			})
-		}
-	}
-	soon(t, func() bool { return issued.Load() > 100 }, "tokens of the old key")
-	require.NoError(t, one.Keys.Advance(t.Context(), realmOne))
-	before := byNext.Load()
-	require.Eventually(t, func() bool { return byNext.Load() > before+200 }, time.Minute, 10*time.Millisecond, "tokens of the next key")
-	soon(t, func() bool { return header(t, serviceToken(t, other))["kid"] == next }, "in the other process too")
-	close(stop)
-	wg.Wait()
-	require.Zero(t, failed.Load(), "of %d tokens", issued.Load())
-	t.Logf("%d tokens, %d of them by the next key", issued.Load(), byNext.Load())
 }

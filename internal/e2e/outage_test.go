@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"io"
@@ -33,6 +34,10 @@ type wire struct {
 	hangUp func()
 	down   bool
 	struck bool
+	// full is set while no further connection is let through.
+	full bool
+	// listening is the port at which the database sees the connection that listens for announcements.
+	listening int
 }
 
 // The things that a wire can lose.
@@ -71,7 +76,7 @@ func (w *wire) carry(from net.Conn) {
 		return
 	}
 	w.mu.Lock()
-	if w.down {
+	if w.down || w.full {
 		_, _ = from.Close(), to.Close()
 		w.mu.Unlock()
 		return
@@ -95,6 +100,11 @@ func (w *wire) messages(from, to net.Conn) {
 		n, err := from.Read(buf)
 		if err != nil || !w.passes() {
 			return
+		}
+		if port, ok := to.LocalAddr().(*net.TCPAddr); ok && bytes.Contains(buf[:n], []byte("LISTEN ")) {
+			w.mu.Lock()
+			w.listening = port.Port
+			w.mu.Unlock()
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
 			return

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -157,22 +156,85 @@ func TestLG01_SecretsOfApplicationsCannotBeGuessed(t *testing.T) {
 	})
 }
 
-func TestLG13_TwoProcessesShareTheirLimits(t *testing.T) {
-	t.Parallel()
-	server := limittest.StartRedis(t)
+// sharing runs two processes on one database and one Redis.
+func sharing(t *testing.T, file string) (one, two *instance, redis *limittest.Redis) {
+	t.Helper()
+	redis = limittest.StartRedis(t)
 	database := testdb.NewURL(t)
 	share := func(p *app.Process, _ *app.Options) {
-		p.Config.RedisURL = config.NewSecret("redis://" + server.Addr)
+		p.Config.RedisURL = config.NewSecret("redis://" + redis.Addr)
 	}
-	one := startWith(t, database, share, realmFile("one"))
-	two := startWith(t, database, share)
+	one, two = startWith(t, database, share, file), startWith(t, database, share)
 	for _, i := range []*instance{one, two} {
-		ctx, stop := context.WithCancel(context.Background())
-		worked := make(chan struct{})
-		go func() { i.Work(ctx); close(worked) }()
-		t.Cleanup(func() { stop(); <-worked })
+		i.work(t)
 		require.Eventually(t, func() bool { return strings.Contains(i.Logs.String(), "limits are counted in redis") }, 30*time.Second, 10*time.Millisecond)
 	}
+	return one, two, redis
+}
+
+// Programs are answered as ever while Redis dies and comes back: let in, or asked to wait, and never without a limit.
+func TestLG13_ProgramsWhileRedisDiesAndReturns(t *testing.T) {
+	t.Parallel()
+	one, two, server := sharing(t, servicesFile)
+	// wrong counts the secrets that were compared until the answer was to wait. A process counts by itself what Redis
+	// answers too late on a busy machine, so that there may be some more.
+	wrong := func(by ...*instance) (n int) {
+		for ; n < 50; n++ {
+			r := ownTokens(t, by[n%len(by)], "service", "wrong")
+			if r.StatusCode == http.StatusTooManyRequests {
+				return n
+			}
+			require.Equal(t, http.StatusUnauthorized, r.StatusCode, r.Body)
+		}
+		return n
+	}
+	n := wrong(one, two)
+	require.GreaterOrEqual(t, n, 10)
+	require.Less(t, n, 20, "each has a budget of its own")
+
+	// While Redis dies the callers go on, and each answer is one of those that they know.
+	var asked atomic.Int64
+	var refused sync.Map
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	for n := range 8 {
+		i := []*instance{one, two}[n%2]
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if status := ownTokens(t, i, "api", otherSecret).StatusCode; status != http.StatusOK && status != http.StatusTooManyRequests {
+					refused.Store(status, true)
+				}
+				asked.Add(1)
+			}
+		})
+	}
+	server.Kill()
+	for _, i := range []*instance{one, two} {
+		require.Eventually(t, func() bool { return gauge(t, i, "gatehouse_limit_fallback_active") == 1 }, 30*time.Second, 10*time.Millisecond)
+		require.LessOrEqual(t, wrong(i), 10, "each process counts by itself now")
+	}
+	server.Start(t)
+	for _, i := range []*instance{one, two} {
+		require.Eventually(t, func() bool { return gauge(t, i, "gatehouse_limit_fallback_active") == 0 }, 30*time.Second, 10*time.Millisecond)
+	}
+	close(stop)
+	wg.Wait()
+	require.Positive(t, asked.Load())
+	refused.Range(func(status, _ any) bool {
+		t.Errorf("a program was answered %v", status)
+		return true
+	})
+	require.Less(t, wrong(one, two), 20, "one budget again, a new one: Redis has forgotten the old")
+}
+
+func TestLG13_TwoProcessesShareTheirLimits(t *testing.T) {
+	t.Parallel()
+	one, two, server := sharing(t, realmFile("one"))
 	// guesses counts the failures until the answer is 429. An answer of redis that comes too late on a busy machine is
 	// counted by the process instead, so that there may be one or two more.
 	guesses := func(by ...*instance) (n int) {

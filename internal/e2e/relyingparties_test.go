@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"os"
@@ -29,6 +31,8 @@ const libraryFolder = "relyingparties"
 type application struct {
 	ID     string `json:"id"`
 	Secret string `json:"secret,omitempty"`
+	// Key is the private key that it proves itself by, PKCS #8 in PEM.
+	Key string `json:"key,omitempty"`
 	// settings are further lines of the realm file. {origin} stands for the origin that the relying party listens on.
 	settings string
 }
@@ -70,7 +74,10 @@ func partiesRealm(parties map[string]*party) string {
 	b.WriteString("realm: parties\nname: Parties\nkeys: {algorithms: [ES256, RS256, EdDSA]}\napplications:\n")
 	for _, p := range parties {
 		for _, a := range p.applications {
-			fmt.Fprintf(&b, "  - {client_id: %s, consent: never, grant_types: [authorization_code, refresh_token], ", a.ID)
+			fmt.Fprintf(&b, "  - {client_id: %s, consent: never, ", a.ID)
+			if !strings.Contains(a.settings, "grant_types:") {
+				b.WriteString("grant_types: [authorization_code, refresh_token], ")
+			}
 			if !strings.Contains(a.settings, "application_type: native") && !strings.Contains(a.settings, "private_key_jwt") {
 				fmt.Fprintf(&b, "secrets: [%s], ", a.Secret)
 			}
@@ -200,20 +207,41 @@ func libraries(t testing.TB) string {
 
 const (
 	fixedCallback = `redirect_uris: ["http://127.0.0.1:9/callback"], post_logout_redirect_uris: ["http://127.0.0.1:9/goodbye"]`
+	guard         = `grant_types: [client_credentials], introspects: ["*"]`
 	ownCallback   = `redirect_uris: ["{origin}/callback"], post_logout_redirect_uris: ["{origin}/goodbye"]`
 )
 
-// publicKey is the public half of the key that openid-client.mjs proves itself by (RFC 8037, appendix A).
-const publicKey = `{kty: OKP, crv: Ed25519, kid: rfc8037, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo}`
+// The public halves of the keys that openid-client.mjs (RFC 8037, appendix A) and oauth4webapi.mjs (RFC 7515,
+// appendix A.3) prove themselves by.
+const (
+	publicKey  = `{kty: OKP, crv: Ed25519, kid: rfc8037, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo}`
+	publicKey2 = `{kty: EC, crv: P-256, kid: rfc7515, x: f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU, y: x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0}`
+)
+
+// everyGrant are the grants of a relying party that is a service as well.
+const everyGrant = ", grant_types: [authorization_code, refresh_token, client_credentials]"
+
+// withKey gives an application of the party a key that the party is handed.
+func (p *party) withKey(t *testing.T, name, alg, settings string) *party {
+	t.Helper()
+	k := newPair(t, alg, name)
+	private, err := x509.MarshalPKCS8PrivateKey(k.private)
+	require.NoError(t, err)
+	p.applications[name] = application{
+		ID: name + "-app", Key: string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})),
+		settings: settings + ", token_endpoint_auth_method: private_key_jwt, jwks: " + jwks(t, k),
+	}
+	return p
+}
 
 func TestRelyingParties(t *testing.T) {
 	t.Parallel()
 	parties := map[string]*party{
-		"openid-client": newParty(t, 30, script("openid-client"), map[string]string{
+		"openid-client": newParty(t, 31, script("openid-client"), map[string]string{
 			"basic":  fixedCallback,
 			"post":   fixedCallback + ", token_endpoint_auth_method: client_secret_post",
 			"native": fixedCallback + ", application_type: native",
-			"keyed":  fixedCallback + ", token_endpoint_auth_method: private_key_jwt, strict_assertion_audience: true, jwks: {keys: [" + publicKey + "]}",
+			"keyed":  fixedCallback + ", token_endpoint_auth_method: private_key_jwt, strict_assertion_audience: true, jwks: {keys: [" + publicKey + "]}" + everyGrant,
 			"signed": fixedCallback + ", id_token_signed_response_alg: RS256, userinfo_signed_response_alg: EdDSA",
 		}),
 		"passport-openidconnect": newParty(t, 3, script("passport-openidconnect"), map[string]string{
@@ -222,10 +250,16 @@ func TestRelyingParties(t *testing.T) {
 		"Auth.js": newParty(t, 2, script("authjs"), map[string]string{
 			"authjs": `redirect_uris: ["{origin}/auth/callback/gatehouse"], claims_in_id_token: true`,
 		}),
-		// Its code exchange tries Basic before the form, its refresh knows the form alone.
-		"zitadel": newParty(t, 4, module("zitadel"), map[string]string{
-			"zitadel": ownCallback + ", token_endpoint_auth_method: client_secret_post",
+		"oauth4webapi": newParty(t, 9, script("oauth4webapi"), map[string]string{
+			"web": fixedCallback + ", token_endpoint_auth_method: private_key_jwt, jwks: {keys: [" + publicKey2 + "]}" + everyGrant +
+				", scopes: [openid, profile, email, read], audiences: [\"https://api.example\"]",
 		}),
+		// Its code exchange tries Basic before the form, its refresh knows the form alone. The guards are resource
+		// servers, which ask about its tokens.
+		"zitadel": newParty(t, 8, module("zitadel"), map[string]string{
+			"zitadel": ownCallback + ", token_endpoint_auth_method: client_secret_post",
+			"guard":   guard,
+		}).withKey(t, "keyguard", "RS256", guard),
 	}
 	// The parties read the machine's clock, and sign what they are by it.
 	i := startWith(t, testdb.NewURL(t), func(_ *app.Process, o *app.Options) { o.Now = nil }, partiesRealm(parties))

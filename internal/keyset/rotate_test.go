@@ -3,6 +3,7 @@ package keyset_test
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -184,6 +185,106 @@ func TestJW05_ProcessesRotateTogether(t *testing.T) {
 	wg.Wait()
 	require.Equal(t, 1, b.events(t, "key.activated"))
 	require.Equal(t, 2, b.events(t, "key.made"))
+}
+
+// Fifty processes rotate, and fifty sign and verify meanwhile. Some have read the keys before and some after, but what
+// any of them signs every other can verify.
+func TestJW05_FiftyRotationsAgainstSigningAndVerifying(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	const callers = 50
+	var stores [callers]*keyset.Store
+	for i := range stores {
+		stores[i] = keyset.NewStore(b.Clock.Now, rand.Reader)
+	}
+	active := b.kid
+	for range 4 {
+		next, err := b.store.Prepare(t.Context(), b.realm, keyset.ES256)
+		require.NoError(t, err)
+		b.Clock.Advance(keyset.Ahead)
+		for _, s := range stores[:callers/2] { // these have read the keys when the rotation begins
+			_, err := s.Ring(t.Context(), b.realm)
+			require.NoError(t, err)
+		}
+		var signed [callers]string
+		var failed [callers]error
+		var ready, done sync.WaitGroup
+		ready.Add(2 * callers)
+		for i, s := range stores {
+			done.Go(func() {
+				ready.Done()
+				ready.Wait()
+				failed[i] = errors.Join(failed[i], s.Advance(t.Context(), b.realm))
+			})
+			reader := keyset.NewStore(b.Clock.Now, rand.Reader) // a process that begins just now
+			if i < callers/2 {
+				reader = stores[callers/2-1-i] // one that has read the keys
+			}
+			done.Go(func() {
+				ready.Done()
+				ready.Wait()
+				signed[i] = signs(t, b, reader)
+			})
+		}
+		done.Wait()
+		require.NoError(t, errors.Join(failed[:]...))
+		kids := map[string]bool{}
+		for _, token := range signed {
+			for _, s := range stores {
+				ring, err := s.Ring(t.Context(), b.realm)
+				require.NoError(t, err)
+				_, err = ring.Verify(token, "at+jwt")
+				require.NoError(t, err)
+			}
+			kids[kidOf(t, token)] = true
+		}
+		delete(kids, active)
+		delete(kids, next)
+		require.Empty(t, kids, "nobody else made a key")
+		var signing []string
+		list, err := b.store.List(t.Context(), b.realm)
+		require.NoError(t, err)
+		for _, k := range list {
+			if k.State == keyset.Active {
+				signing = append(signing, k.KID)
+			}
+		}
+		require.Equal(t, []string{next}, signing, "exactly one key signs")
+		active = next
+	}
+	require.Equal(t, 4, b.events(t, "key.activated"))
+	require.Equal(t, 5, b.events(t, "key.made"))
+}
+
+// signs signs as a process does that keeps the keys in that store, and verifies what it signed.
+func signs(t *testing.T, b *bundle, s *keyset.Store) string {
+	t.Helper()
+	k, err := s.Signer(t.Context(), b.realm, keyset.ES256)
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	token, err := k.SignAccessToken([]byte(claims))
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	ring, err := s.Ring(t.Context(), b.realm)
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	if _, err := ring.Verify(token, "at+jwt"); err != nil {
+		t.Errorf("by the process itself: %v", err)
+	}
+	return token
+}
+
+func kidOf(t *testing.T, token string) string {
+	t.Helper()
+	parsed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256})
+	require.NoError(t, err)
+	return parsed.Signatures[0].Header.KeyID
 }
 
 // Whoever revokes everything at once leaves the realm with a key that nobody revoked.

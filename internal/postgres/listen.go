@@ -33,7 +33,6 @@ func (l Listener) Run(ctx context.Context) {
 		if heard := l.listen(ctx); heard {
 			wait = retryFirst
 		}
-		l.Listening(false)
 		select {
 		case <-ctx.Done():
 		case <-time.After(wait):
@@ -52,6 +51,7 @@ func (l Listener) listen(ctx context.Context) bool {
 		defer cancel()
 		_ = conn.Close(closing)
 	}()
+	defer l.Listening(false) // before closing, which takes its time where nobody answers
 	if _, err := conn.Exec(ctx, `LISTEN `+pgx.Identifier{l.Channel}.Sanitize()); err != nil {
 		return false
 	}

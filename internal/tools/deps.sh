@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what running or testing Gatehouse needs and this machine lacks, through its package manager:
-#   deps.sh postgresql [redis] [chromium] [nodejs]
+#   deps.sh postgresql [redis] [chromium] [nodejs] [compiler]
 # Root installs directly, others through sudo; whoever may do neither is told what to ask an administrator for.
 # Nothing is asked of the package manager when nothing is missing.
 set -eu
@@ -28,6 +28,11 @@ have_nodejs() {
 	major=$(node --version | sed 's/^v\([0-9]*\).*/\1/')
 	[ "$major" -ge 18 ]
 }
+# The C compiler that Go would call, with the headers of the C library.
+have_compiler() {
+	# shellcheck disable=SC2046 # it may come with flags
+	printf '#include <stdlib.h>\n' | $(go env CC) -xc -E - >/dev/null 2>&1
+}
 
 missing() {
 	for part in "$@"; do
@@ -52,6 +57,7 @@ apt_packages() {
 		redis) echo redis-server ;;
 		chromium) echo chromium fonts-dejavu-core fonts-liberation ;;
 		nodejs) apt_nodejs ;;
+		compiler) echo gcc libc6-dev ;;
 		esac
 	done | tr '\n' ' '
 }
@@ -62,6 +68,7 @@ brew_packages() {
 		redis) echo redis ;;
 		chromium) echo chromium ;;
 		nodejs) echo node ;;
+		compiler) echo gcc ;; # Apple's comes with xcode-select --install
 		esac
 	done | tr '\n' ' '
 }
@@ -114,7 +121,7 @@ elif have brew; then
 	# shellcheck disable=SC2046
 	brew install $(brew_packages $wanted)
 else
-	echo "This machine has neither apt-get nor brew: install $wanted(PostgreSQL 15, Node.js 18 or newer) its own way, then try again." >&2
+	echo "This machine has neither apt-get nor brew: install $wanted(PostgreSQL 15, Node.js 18 or newer, a C compiler) its own way, then try again." >&2
 	exit 1
 fi
 

@@ -98,6 +98,9 @@ assert.equal((await client.tokenIntrospection(keyed, lent.access_token)).active,
 await client.tokenRevocation(keyed, lent.access_token);
 assert.equal((await client.tokenIntrospection(keyed, lent.access_token)).active, false);
 checked("keyed: introspection and revocation");
+const own = await client.clientCredentialsGrant(keyed);
+assert.equal((await client.tokenIntrospection(keyed, own.access_token)).sub, applications.keyed.id);
+checked("keyed: client_credentials");
 
 const native = await discover(applications.native.id, client.None());
 await redeem("native", native);

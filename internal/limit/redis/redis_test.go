@@ -266,6 +266,26 @@ func TestLG13_ARedisThatHangsCostsFewTimeouts(t *testing.T) {
 	requireLive(t, s)
 }
 
+func TestLG13_WhatWasSpentBeforeAnOutageStaysSpent(t *testing.T) {
+	t.Parallel()
+	server := limittest.StartRedis(t)
+	s, _ := open(t, redis.Options{URL: "redis://" + server.Addr, Timeout: 200 * time.Millisecond})
+	other, _ := open(t, redis.Options{URL: "redis://" + server.Addr})
+	requireLive(t, s)
+	requireLive(t, other)
+	rate := limit.Rate{Burst: 2, Every: time.Hour}
+	require.Eventually(t, func() bool { return !other.Spend(t.Context(), "k", rate).OK }, 10*time.Second, time.Millisecond)
+	require.NoError(t, syscall.Kill(server.PID(), syscall.SIGSTOP))
+	defer func() { _ = syscall.Kill(server.PID(), syscall.SIGCONT) }()
+	require.Eventually(t, func() bool { s.Spend(t.Context(), "k", rate); return s.Away() }, 10*time.Second, time.Millisecond)
+	require.NoError(t, syscall.Kill(server.PID(), syscall.SIGCONT))
+	requireLive(t, s)
+	require.Zero(t, other.Falls(), "nobody counted beside redis for the one that waited")
+	require.False(t, other.Spend(t.Context(), "k", rate).OK, "redis has kept count")
+	decided := s.Spend(t.Context(), "k", rate)
+	require.True(t, s.Away() || !decided.OK, "and so it is for the one that counted by itself meanwhile")
+}
+
 func TestLG13_HangingUpIsNoWayAround(t *testing.T) {
 	t.Parallel()
 	server := limittest.StartRedis(t)

@@ -36,6 +36,8 @@ type task struct {
 		ID     string `json:"id"`
 		Secret string `json:"secret"`
 	} `json:"zitadel"`
+	Guard    guard `json:"guard"`
+	KeyGuard guard `json:"keyguard"`
 }
 
 func main() {
@@ -88,6 +90,9 @@ func run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("userinfo is %+v", first.info)
 	}
 	say("checked code, PKCE, state, ID token, at_hash, userinfo")
+	if err := ask(ctx, t, first, say); err != nil {
+		return err
+	}
 	return leave(ctx, t, party, person, first, say)
 }
 
