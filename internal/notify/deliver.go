@@ -119,7 +119,7 @@ func (d *Deliverer) send(ctx context.Context, a *attempt) error {
 func (d *Deliverer) compose(a *attempt) (mail.Message, error) {
 	var said content
 	var secrets map[string]string
-	if err := errors.Join(open(a.realm, "content", a.id, a.Content, &said), open(a.realm, "secrets", a.id, a.Secrets, &secrets)); err != nil {
+	if err := errors.Join(open(a.realm, contentAAD(a.realm, a.id), a.Content, &said), open(a.realm, secretsAAD(a.realm, a.id), a.Secrets, &secrets)); err != nil {
 		return mail.Message{}, mail.Fail(mail.Permanent, "unreadable", err)
 	}
 	m := mail.Message{ID: a.id.String() + "@" + d.From.Domain(), Date: d.Now(), From: d.From}

@@ -89,10 +89,10 @@ func Send(ctx context.Context, tx realm.Tx, m Message, now time.Time) (uuid.UUID
 	if m.ExpiresAt.IsZero() {
 		insert.ExpiresAt = now.Add(keepTrying)
 	}
-	if insert.Content, err = seal(tx.In(), "content", id, content{m.To, m.Data}); err != nil {
+	if insert.Content, err = seal(tx.In(), contentAAD(tx.In(), id), content{m.To, m.Data}); err != nil {
 		return uuid.Nil, err
 	}
-	if insert.Secrets, err = seal(tx.In(), "secrets", id, m.Secrets); err != nil {
+	if insert.Secrets, err = seal(tx.In(), secretsAAD(tx.In(), id), m.Secrets); err != nil {
 		return uuid.Nil, err
 	}
 	if err := db.New().InsertDelivery(ctx, tx, insert); err != nil {
@@ -112,25 +112,33 @@ func Forget(ctx context.Context, tx realm.Tx, user uuid.UUID) error {
 	return nil
 }
 
-func seal(r realm.Realm, column string, id uuid.UUID, value any) ([]byte, error) {
+func contentAAD(r realm.Realm, id uuid.UUID) []byte {
+	return r.AAD("deliveries", "content", id.String())
+}
+
+func secretsAAD(r realm.Realm, id uuid.UUID) []byte {
+	return r.AAD("deliveries", "secrets", id.String())
+}
+
+func seal(r realm.Realm, aad []byte, value any) ([]byte, error) {
 	plain, err := json.Marshal(value)
 	if err != nil {
-		return nil, fmt.Errorf("encode a delivery's %s: %w", column, err)
+		return nil, fmt.Errorf("encode a part of a delivery: %w", err)
 	}
-	sealed, err := r.DataKey.Seal(plain, r.AAD("deliveries", column, id.String()))
+	sealed, err := r.DataKey.Seal(plain, aad)
 	if err != nil {
-		return nil, fmt.Errorf("seal a delivery's %s: %w", column, err)
+		return nil, fmt.Errorf("seal a part of a delivery: %w", err)
 	}
 	return sealed, nil
 }
 
-func open(r realm.Realm, column string, id uuid.UUID, sealed []byte, into any) error {
-	plain, err := r.DataKey.Open(sealed, r.AAD("deliveries", column, id.String()))
+func open(r realm.Realm, aad, sealed []byte, into any) error {
+	plain, err := r.DataKey.Open(sealed, aad)
 	if err != nil {
-		return fmt.Errorf("open a delivery's %s: %w", column, err)
+		return fmt.Errorf("open a part of a delivery: %w", err)
 	}
 	if err := json.Unmarshal(plain, into); err != nil {
-		return fmt.Errorf("decode a delivery's %s: %w", column, err)
+		return fmt.Errorf("decode a part of a delivery: %w", err)
 	}
 	return nil
 }
