@@ -101,7 +101,7 @@ func (w *wire) messages(from, to net.Conn) {
 		if err != nil || !w.passes() {
 			return
 		}
-		if port, ok := to.LocalAddr().(*net.TCPAddr); ok && bytes.Contains(buf[:n], []byte("LISTEN ")) {
+		if port, ok := to.LocalAddr().(*net.TCPAddr); ok && bytes.Contains(buf[:n], []byte(`LISTEN "gatehouse_changes"`)) {
 			w.mu.Lock()
 			w.listening = port.Port
 			w.mu.Unlock()

@@ -244,6 +244,7 @@ func TestAU02_NotRecordedNotCommitted(t *testing.T) {
 		"clients":     {`UPDATE clients SET name = 'x'`, `DELETE FROM clients`},
 		"keys":        {insert(t, owner, "keys", map[string]string{"alg": `'ES256'`, "state": `'next'`})},
 		"sessions":    {`UPDATE sessions SET ended_at = seen_at`, `UPDATE sessions SET token_hash = 'y'`, `DELETE FROM sessions`},
+		"challenges":  {insert(t, owner, "challenges", map[string]string{"id": id, "purpose": `'verify'`})},
 		"grants":      {`UPDATE grants SET code_used_at = created_at`, `UPDATE grants SET revoked_at = created_at`, `DELETE FROM grants`},
 	}
 	found, err := owner.Query(t.Context(), `SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'recorded' ORDER BY 1`)
