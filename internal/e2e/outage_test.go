@@ -36,7 +36,7 @@ type wire struct {
 	struck bool
 	// full is set while no further connection is let through.
 	full bool
-	// listening is the port at which the database sees the connection that listens for announcements.
+	// listening is the port at which the database sees the connection that listens for changes.
 	listening int
 }
 
@@ -101,7 +101,7 @@ func (w *wire) messages(from, to net.Conn) {
 		if err != nil || !w.passes() {
 			return
 		}
-		if port, ok := to.LocalAddr().(*net.TCPAddr); ok && bytes.Contains(buf[:n], []byte("LISTEN ")) {
+		if port, ok := to.LocalAddr().(*net.TCPAddr); ok && bytes.Contains(buf[:n], []byte(`LISTEN "gatehouse_changes"`)) {
 			w.mu.Lock()
 			w.listening = port.Port
 			w.mu.Unlock()
