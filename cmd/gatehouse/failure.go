@@ -101,6 +101,11 @@ func explain(err error) *failure {
 		return &failure{exitFailed, "there is no such realm", "", `list them with "gatehouse realm list"`, nil}
 	case errors.Is(err, keyset.ErrUnknown):
 		return &failure{exitFailed, err.Error(), "", `list its keys with "gatehouse keys list REALM"; a key is revoked once`, nil}
+	case errors.Is(err, postgres.ErrPlaintext):
+		return &failure{
+			exitUsage, err.Error(), "Whoever is on the network in between could read every secret, and answer in its place.",
+			"add sslmode=verify-full to the connection string, and sslrootcert=FILE for a private certificate authority", nil,
+		}
 	case errors.Is(err, context.Canceled):
 		return &failure{code: exitFailed, what: "interrupted"}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gatehouse-id/gatehouse/internal/app"
 	"github.com/gatehouse-id/gatehouse/internal/testdb"
 )
 
@@ -95,6 +96,20 @@ func TestFromAnEmptyDatabaseToAServer(t *testing.T) {
 	require.Contains(t, realms, realmView{"acme", "Acme", "http://localhost:8080/realms/acme", true})
 
 	served(t, environ)
+}
+
+func TestOP01_ADatabaseInThePlainIsRefused(t *testing.T) {
+	t.Parallel()
+	c := call{environ: production(), do: operations{
+		Serve: app.Serve, MigrateUp: app.MigrateUp, Migrations: app.Migrations, RealmList: app.RealmList, KeysList: app.KeysList,
+	}}
+	for _, line := range []string{"serve --addr 127.0.0.1:0 --private-addr 127.0.0.1:0", "migrate up", "migrate status", "realm list", "keys list acme"} {
+		r := c.gatehouse(t, line)
+		require.Equal(t, exitUsage, r.status, "%s: %s", line, r.stderr)
+		require.Contains(t, r.stderr, "db.example.test", line)
+		require.Contains(t, r.stderr, "sslmode=verify-full", line)
+		require.NotContains(t, r.stderr, "hunter2", line)
+	}
 }
 
 // freeAddress is a loopback address on which nobody listens.

@@ -55,6 +55,7 @@ func TestJW05_KeysByTheCommandLine(t *testing.T) {
 	require.Len(t, first, 2)
 	byAlg := map[string]string{}
 	for _, k := range first {
+		require.Regexp(t, `^[0-9a-f]{24}$`, k.KID, "it can be typed: a dash would begin an option")
 		require.Equal(t, "active", k.State)
 		require.Equal(t, k.CreatedAt, k.Since)
 		byAlg[k.Alg] = k.KID

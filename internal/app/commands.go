@@ -20,6 +20,9 @@ func MigrateUp(ctx context.Context, p Process) ([]postgres.Migration, error) {
 	if login == "" {
 		login = admin
 	}
+	if err := requireTLS(p, admin); err != nil {
+		return nil, err
+	}
 	if err := postgres.EnsureRoles(ctx, admin, login); err != nil {
 		return nil, err
 	}
@@ -32,6 +35,9 @@ func MigrateUp(ctx context.Context, p Process) ([]postgres.Migration, error) {
 
 // Migrations lists the migrations and whether the database has them.
 func Migrations(ctx context.Context, p Process) ([]postgres.Migration, error) {
+	if err := requireTLS(p, migrationURL(p)); err != nil {
+		return nil, err
+	}
 	list, err := migrations()
 	if err != nil {
 		return nil, err

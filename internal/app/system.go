@@ -138,6 +138,9 @@ func (s *System) openStorage(ctx context.Context, p Process, o Options) (err err
 	if err != nil {
 		return fmt.Errorf("read GATEHOUSE_SECRET_KEY: %w", err)
 	}
+	if err := requireTLS(p, p.Config.DatabaseURL.Reveal()); err != nil {
+		return err
+	}
 	s.DB, err = postgres.Open(ctx, postgres.Options{
 		URL:      p.Config.DatabaseURL.Reveal(),
 		MaxConns: int32(p.Config.DatabaseMaxConns), MinConns: int32(p.Config.DatabaseMinConns), //nolint:gosec // bounded by config
@@ -164,6 +167,14 @@ func (s *System) openStorage(ctx context.Context, p Process, o Options) (err err
 	return s.Realms.Prepare(ctx, func(tx realm.Tx) error {
 		return event.Record(ctx, tx, event.RealmPrepared{}, s.now())
 	})
+}
+
+// requireTLS refuses a database on another machine without verified TLS, but for development.
+func requireTLS(p Process, url string) error {
+	if p.Config.Mode == config.ModeDev {
+		return nil
+	}
+	return postgres.CheckTLS(url)
 }
 
 func flags(c config.Config) realm.Flags {

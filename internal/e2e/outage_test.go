@@ -36,7 +36,7 @@ type wire struct {
 	struck bool
 	// full is set while no further connection is let through.
 	full bool
-	// listening is the port at which the database sees the connection that listens for announcements.
+	// listening is the port at which the database sees the connection that listens for changes.
 	listening int
 }
 

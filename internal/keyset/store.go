@@ -3,7 +3,7 @@ package keyset
 import (
 	"context"
 	"crypto"
-	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"time"
@@ -126,7 +126,8 @@ func (s *Store) add(ctx context.Context, tx realm.Tx, alg, state string, private
 	if _, err := io.ReadFull(s.random, b[:]); err != nil {
 		return "", fmt.Errorf("make a key id: %w", err)
 	}
-	r, kid, now := tx.In(), base64.RawURLEncoding.EncodeToString(b[:]), s.now()
+	// In hexadecimal, since it is typed behind `keys revoke`, where a leading dash would make it an option.
+	r, kid, now := tx.In(), hex.EncodeToString(b[:]), s.now()
 	sealed, err := r.DataKey.Seal(plain, r.AAD("keys", "private_key", kid))
 	if err != nil {
 		return "", fmt.Errorf("seal a signing key: %w", err)
