@@ -104,7 +104,7 @@ func explain(err error) *failure {
 	case errors.Is(err, postgres.ErrPlaintext):
 		return &failure{
 			exitUsage, err.Error(), "Whoever is on the network in between could read every secret, and answer in its place.",
-			"add sslmode=verify-full to the connection string, and sslrootcert=FILE for a private certificate authority", nil,
+			"add sslmode=verify-full to the connection string, and sslrootcert=FILE for a private certificate authority; sslmode=disable takes the risk", nil,
 		}
 	case errors.Is(err, context.Canceled):
 		return &failure{code: exitFailed, what: "interrupted"}

@@ -41,6 +41,9 @@ const axeRun = `axe.run(document, {
 var marks = map[string]string{
 	"login": "#password", "consent": "[name=decision]", "select-account": "[name=account]", "formpost": "[data-autosubmit] button",
 	"logout": "main form > button", "signed-out": "main > .actions > .primary", "restart": "main > .actions > .primary", "error": "#details",
+	"signup": "#new-password", "code": "#code", "link": "main form > button", "done": "main > .actions > .primary", "password": "#new-password",
+	"email-code": "#username:not([autocomplete*=webauthn])", "recover": "#username:not([autocomplete*=webauthn])",
+	"verify-email": "#email-hint", "profile": "#nickname",
 }
 
 // judge fails when axe-core finds anything on the page that the tab shows, however it is looked at. The page is named
@@ -72,7 +75,11 @@ func accessibleRealm(language string, shop *shop) string {
 	return `
 realm: one
 name: Realm one
-settings: {start_url: "` + shop.URL + `"}
+settings:
+  start_url: "` + shop.URL + `"
+  profile: [{claim: name}, {claim: nickname, required: true}, {claim: birthdate}, {claim: phone_number}]
+  sign_in: {email_code: true}
+flags: {ALLOW_AUTO_REGISTRATION: true, REQUIRE_EMAIL_VERIFICATION: true}
 applications:
   - client_id: web
     name: Web shop
@@ -85,8 +92,11 @@ applications:
 users:
   - username: ana
     email: ana@example.test
+    email_verified: true
     password: ` + anaPassword + `
-    claims: {name: Ana Silva, locale: ` + language + `}
+    claims: {name: Ana Silva, nickname: Ana, locale: ` + language + `}
+  - {username: una, email: una@example.test, password: ` + anaPassword + `, claims: {nickname: Una}}
+  - {username: nia, email: nia@example.test, email_verified: true, password: ` + anaPassword + `}
 `
 }
 
@@ -109,6 +119,8 @@ func TestPagesAreAccessible(t *testing.T) {
 			a.signingIn(shop, i)
 			a.signedIn(shop, i)
 			a.leaving(i)
+			a.makingAnAccount(shop, i)
+			a.comingBack(shop, i)
 			a.failing(shop, i)
 
 			templates, err := filepath.Glob("../../templates/pages/*.html")
@@ -168,7 +180,7 @@ func (a *audit) failing(shop *shop, i *instance) {
 	a.judge("error with its cause")
 	a.do(chromedp.Navigate(i.Issuer("one") + "/nothing"))
 	a.judge("error of an address")
-	a.do(chromedp.Navigate(shop.ask(i)), chromedp.WaitVisible("#username"))
+	a.do(chromedp.Navigate(shop.ask(i, "prompt", "login")), chromedp.WaitVisible("#username"))
 	i.Clock.Advance(31 * time.Minute)
 	a.do(chromedp.Reload())
 	a.judge("restart")

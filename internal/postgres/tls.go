@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -31,6 +32,13 @@ func CheckTLS(url string) error {
 	}
 	return nil
 }
+
+// WantsPlaintext tells whether a connection string says outright that there is to be no TLS (sslmode=disable).
+func WantsPlaintext(connection string) bool {
+	return plaintext.MatchString(connection)
+}
+
+var plaintext = regexp.MustCompile(`(^|[?&\s])sslmode\s*=\s*disable($|[&\s])`)
 
 // local tells whether a host is this machine: a socket in the file system, or a loopback address.
 func local(host string) bool {

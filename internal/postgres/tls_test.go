@@ -42,6 +42,16 @@ func TestOP01_TheDatabaseIsReachedOverVerifiedTLS(t *testing.T) {
 		}
 		require.NoError(t, err, url)
 	}
+	for url, wants := range map[string]bool{
+		"postgres://u:hunter2@db/d?sslmode=disable":          true,
+		"postgres://u:hunter2@db/d?a=b&sslmode=disable&c=d":  true,
+		"host=db user=u sslmode=disable":                     true,
+		"postgres://u:sslmode=disable@db/d":                  false,
+		"postgres://u:hunter2@db/d?sslmode=require":          false,
+		"postgres://u:hunter2@db/d?application_name=disable": false,
+	} {
+		require.Equal(t, wants, postgres.WantsPlaintext(url), url)
+	}
 	err := postgres.CheckTLS("postgres://u:hunter2@h:port/d")
 	require.Error(t, err)
 	require.NotContains(t, err.Error(), "hunter2")
