@@ -180,6 +180,7 @@ func (a *audit) failing(shop *shop, i *instance) {
 	a.judge("error with its cause")
 	a.do(chromedp.Navigate(i.Issuer("one") + "/nothing"))
 	a.judge("error of an address")
+	i.Clock.Advance(time.Second)
 	a.do(chromedp.Navigate(shop.ask(i, "prompt", "login")), chromedp.WaitVisible("#username"))
 	i.Clock.Advance(31 * time.Minute)
 	a.do(chromedp.Reload())
