@@ -116,6 +116,28 @@ func TestID05_AnInvitationToAFormerAddressIsOver(t *testing.T) {
 		(SELECT user_id FROM identifiers WHERE canonical = 'eva')`))
 }
 
+func TestID05_RecoveryByAFormerAddressIsOver(t *testing.T) {
+	t.Parallel()
+	for _, by := range []string{"code", "link"} {
+		t.Run(by, func(t *testing.T) {
+			t.Parallel()
+			i := start(t, realmFile("one"))
+			b := newBrowser(t)
+			page := b.follow(i, b.get(i.Issuer("one")+"/recover"))
+			page = b.follow(i, b.post(page.Request.URL.String(), url.Values{"csrf": {hidden(t, page.Body, "csrf")}, "username": {"ana"}}))
+			link := i.mailedLink(t)
+			code := regexp.MustCompile(`(?m)^    (\d{6})$`).FindStringSubmatch(i.mails(t, "one")[0].Text)[1]
+			i.apply(t, "realm: one\nusers: [{username: ana, email: new@example.test}]")
+			if by == "link" {
+				require.Equal(t, http.StatusGone, b.button(i, b.get(link)).StatusCode)
+				return
+			}
+			refused := b.post(page.Request.URL.String(), url.Values{"csrf": {hidden(t, page.Body, "csrf")}, "code": {code}})
+			require.Equal(t, http.StatusUnprocessableEntity, refused.StatusCode, refused.Body)
+		})
+	}
+}
+
 func TestRS08_AnInvitationExpiresToTheSecond(t *testing.T) {
 	t.Parallel()
 	i := start(t, realmFile("one"))
@@ -159,4 +181,20 @@ func TestAVerificationThatIsSentAgain(t *testing.T) {
 	require.Equal(t, true, told["email_verified"])
 	_, err = app.UserSendVerification(t.Context(), operator(t, i), "one", "bob")
 	require.ErrorIs(t, err, lifecycle.ErrVerified)
+}
+
+func TestLG08_AWrongCodeSaysTheSameForAnAddressThatNobodyHas(t *testing.T) {
+	t.Parallel()
+	i := start(t, realmFile("one"))
+	said := map[string]string{}
+	for _, name := range []string{"ana@example.test", "nobody@example.test"} {
+		b := newBrowser(t)
+		page := b.follow(i, b.get(i.Issuer("one")+"/recover"))
+		page = b.follow(i, b.post(page.Request.URL.String(), url.Values{"csrf": {hidden(t, page.Body, "csrf")}, "username": {name}}))
+		wrong := b.post(page.Request.URL.String(), url.Values{"csrf": {hidden(t, page.Body, "csrf")}, "code": {"no"}})
+		require.Equal(t, http.StatusUnprocessableEntity, wrong.StatusCode)
+		said[name] = regexp.MustCompile(`id="code-error"[^>]*>[^<]*<`).FindString(wrong.Body)
+	}
+	require.NotEmpty(t, said["ana@example.test"])
+	require.Equal(t, said["ana@example.test"], said["nobody@example.test"])
 }

@@ -4,7 +4,6 @@ package invitation
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"time"
 
@@ -50,21 +49,13 @@ func (step Step) Link(ctx context.Context, r realm.Realm, token string) (flow.Pa
 	return flow.LinkPage("invitation.link"), nil
 }
 
-// Follow implements flow.Linked. The link came by mail, so the address is proved. One that went to an address which the
-// person does not have any more proves nothing and is over.
+// Follow implements flow.Linked. The link came by mail, so the address is proved.
 func (step Step) Follow(ctx context.Context, r realm.Realm, f flow.Following) (to flow.Followed, err error) {
 	now := step.Now()
 	err = r.InTx(ctx, func(tx realm.Tx) error {
 		c, err := challenge.Redeem(ctx, tx, challenge.Invite, f.Token, now)
 		if err != nil {
 			return err
-		}
-		address, err := user.EmailOf(ctx, tx, c.User)
-		if err != nil {
-			return err
-		}
-		if address != c.Address {
-			return fmt.Errorf("an invitation to a former address: %w", realm.ErrUnknown)
 		}
 		if _, err := step.Users.ConfirmEmail(ctx, tx, c.User, c.Address, now); err != nil {
 			return err
