@@ -115,6 +115,9 @@ func explain(err error) *failure {
 	if f = unfit(err); f != nil {
 		return f
 	}
+	if f = unmailable(err); f != nil {
+		return f
+	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return &failure{exitUsage, "a file cannot be used", err.Error(), "correct the path, or let this user read it", nil}
 	}

@@ -46,6 +46,10 @@ func run() int {
 			UserDo:     app.UserDo,
 
 			UserSetPassword: app.UserSetPassword,
+			UserInvite:      app.UserInvite,
+
+			UserSetOneTimePassword: app.UserSetOneTimePassword,
+			UserSendVerification:   app.UserSendVerification,
 		},
 	})
 }

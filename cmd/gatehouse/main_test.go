@@ -111,7 +111,8 @@ func TestHelp(t *testing.T) {
 		var all strings.Builder
 		for _, line := range []string{
 			"", "serve", "dev", "migrate", "migrate up", "migrate status", "realm", "realm apply", "realm list",
-			"user", "user list", "user show", "user create", "user set-password", "user sessions",
+			"user", "user list", "user show", "user create", "user invite", "user resend-verification",
+			"user set-password", "user force-password-change", "user sessions",
 			"user disable", "user enable", "user lock", "user unlock", "user delete",
 			"keys", "keys list", "keys rotate", "keys revoke",
 			"config", "config check", "config show", "hash", "devdb", "devdb exec", "version", "completion",

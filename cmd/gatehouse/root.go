@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -43,10 +44,14 @@ type operations struct {
 	KeysRevoke func(ctx context.Context, p app.Process, realm, kid string) (string, error)
 	UserList   func(ctx context.Context, p app.Process, realm string, q user.Query) (user.Page, error)
 	UserShow   func(ctx context.Context, p app.Process, realm, name string) (app.UserDetails, error)
-	UserCreate func(ctx context.Context, p app.Process, realm string, n app.NewUser) (string, error)
+	UserCreate func(ctx context.Context, p app.Process, realm string, n app.NewUser) (app.MadeUser, error)
 	UserDo     func(ctx context.Context, p app.Process, realm, name string, act app.UserAct, reason string) (lifecycle.Result, error)
 
 	UserSetPassword func(ctx context.Context, p app.Process, realm, name, plain string) (lifecycle.Result, error)
+	UserInvite      func(ctx context.Context, p app.Process, realm, name string) (lifecycle.Mailed, error)
+
+	UserSetOneTimePassword func(ctx context.Context, p app.Process, realm, name string, life time.Duration) (app.OneTimePassword, lifecycle.Result, error)
+	UserSendVerification   func(ctx context.Context, p app.Process, realm, name string) (lifecycle.Mailed, error)
 }
 
 const rootHelp = `Gatehouse is an OpenID Connect identity provider in one program.

@@ -18,7 +18,8 @@ import (
 const nameHelp = `NAME is what the person signs in with, in any spelling, or their subject.`
 
 func (c *cli) user() *cobra.Command {
-	return group("user", "Work on a realm's people", c.userList(), c.userShow(), c.userCreate(), c.userSetPassword(), c.userSessions(),
+	return group("user", "Work on a realm's people", c.userList(), c.userShow(), c.userCreate(), c.userInvite(), c.userResendVerification(),
+		c.userSetPassword(), c.userForcePasswordChange(), c.userSessions(),
 		c.userAct(act{
 			do: app.DisableUser, use: "disable", short: "Sign a person out everywhere and let them sign in no more", reason: true,
 			long: "Their sessions end and what applications were allowed is revoked, at once, for offline access too.",
@@ -101,82 +102,6 @@ func (c *cli) printPeople(page user.Page) error {
 	}
 	_, err := fmt.Fprintf(c.Stderr, "There are more: go on with --after %s\n", page.Next)
 	return err
-}
-
-func (c *cli) userCreate() *cobra.Command {
-	var n app.NewUser
-	var withPassword bool
-	cmd := &cobra.Command{
-		Use:   "create REALM",
-		Short: "Make an account",
-		Long: `Make an account, which can be used at once.
-
-With --password-stdin the password is standard input without its last line break, or at a terminal asked for twice and not
-shown; the realm's policy applies. Without it the account has no password.`,
-		Example: "  gatehouse user create acme --email ann@example.org --name Ann --password-stdin < password.txt",
-		Args:    exactly(1, "REALM"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if n.Email == "" && n.Username == "" {
-				return usage(cmd, "the account needs a name to sign in with", "Give --email, --username or both.")
-			}
-			p, err := c.process(cmd, config.ModeRealm)
-			if err != nil {
-				return err
-			}
-			if withPassword {
-				if n.Password, err = c.readPassword(cmd); err != nil {
-					return err
-				}
-				if n.Password == "" {
-					return &failure{exitUsage, "there is no password on standard input", "", "give one, or leave --password-stdin out", nil}
-				}
-			}
-			subject, err := c.Do.UserCreate(cmd.Context(), p, args[0], n)
-			if err != nil {
-				return err
-			}
-			if c.output == outputJSON {
-				return c.printJSON(map[string]string{"subject": subject})
-			}
-			_, err = fmt.Fprintf(c.Stdout, "Made an account with subject %s.\n", subject)
-			return err
-		},
-	}
-	cmd.Flags().StringVar(&n.Email, "email", "", "`ADDRESS` to sign in with")
-	cmd.Flags().BoolVar(&n.Verified, "email-verified", false, "the address is known to be the person's")
-	cmd.Flags().StringVar(&n.Username, "username", "", "`NAME` to sign in with")
-	cmd.Flags().StringVar(&n.Name, "name", "", "the person's full `NAME`")
-	cmd.Flags().BoolVar(&withPassword, "password-stdin", false, "read a password")
-	return cmd
-}
-
-func (c *cli) userSetPassword() *cobra.Command {
-	return &cobra.Command{
-		Use:   "set-password REALM NAME",
-		Short: "Give a person another password and sign them out everywhere",
-		Long: `Give a person another password and sign them out everywhere.
-
-It is standard input without its last line break, or at a terminal asked for twice and not shown. The realm's policy applies.
-
-` + nameHelp,
-		Example: "  gatehouse user set-password acme ann@example.org < password.txt",
-		Args:    exactly(2, "REALM and NAME"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			p, err := c.process(cmd, config.ModeRealm)
-			if err != nil {
-				return err
-			}
-			plain, err := c.readPassword(cmd)
-			if err != nil {
-				return err
-			}
-			done, err := c.Do.UserSetPassword(cmd.Context(), p, args[0], args[1], plain)
-			if err != nil {
-				return err
-			}
-			return c.printResult(args[1]+" has a new password", done)
-		},
-	}
 }
 
 // act is a command that does one thing to an account.

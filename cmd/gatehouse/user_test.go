@@ -19,6 +19,7 @@ func newUsers(t *testing.T) users {
 	u := users{call{environ: serverEnviron(t), do: operations{
 		MigrateUp: app.MigrateUp, RealmApply: app.RealmApply, UserList: app.UserList, UserShow: app.UserShow,
 		UserCreate: app.UserCreate, UserDo: app.UserDo, UserSetPassword: app.UserSetPassword,
+		UserSetOneTimePassword: app.UserSetOneTimePassword, UserInvite: app.UserInvite, UserSendVerification: app.UserSendVerification,
 	}}}
 	u.ok(t, "", "migrate up")
 	file := t.TempDir() + "/acme.yaml"

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -30,6 +31,8 @@ type DevOptions struct {
 	DataDir string
 	// Demo serves the demo realm and the demo relying party.
 	Demo bool
+	// DemoURL is where the demo relying party is served; "" takes demo.BaseURL.
+	DemoURL string
 }
 
 // Dev runs a server for development: on the embedded PostgreSQL, unless a database is configured, migrated by itself,
@@ -93,7 +96,8 @@ func serveDev(ctx context.Context, p Process, o DevOptions, secrets developmentS
 	}
 	open := Options{PublicURL: url}
 	if o.Demo {
-		open.Home = demo.BaseURL + "/"
+		o.DemoURL = cmp.Or(o.DemoURL, demo.BaseURL)
+		open.Home = o.DemoURL + "/"
 	}
 	s, err := Open(ctx, p, open)
 	if err != nil {
@@ -104,19 +108,19 @@ func serveDev(ctx context.Context, p Process, o DevOptions, secrets developmentS
 		return errors.Join(err, public.Close(), private.Close())
 	}
 	if o.Demo {
-		stop, err := s.startDemo(ctx, p, url, secrets)
+		stop, err := s.startDemo(ctx, p, url, o.DemoURL, secrets)
 		if err != nil {
 			return errors.Join(err, public.Close(), private.Close())
 		}
 		defer stop()
 	}
-	greet(p, url, private.Addr().String(), o.Demo, secrets)
+	greet(p, url, private.Addr().String(), o.DemoURL, secrets)
 	return s.run(ctx, p, public, private)
 }
 
 // startDemo applies the demo realm and serves the demo relying party until stop is called.
-func (s *System) startDemo(ctx context.Context, p Process, url string, secrets developmentSecrets) (stop func(), err error) {
-	content, err := demo.RealmFile(demo.Params{ClientSecret: secrets.ClientSecret, Password: secrets.Password})
+func (s *System) startDemo(ctx context.Context, p Process, url, at string, secrets developmentSecrets) (stop func(), err error) {
+	content, err := demo.RealmFile(demo.Params{ClientSecret: secrets.ClientSecret, Password: secrets.Password, BaseURL: at})
 	if err != nil {
 		return nil, err
 	}
@@ -127,14 +131,18 @@ func (s *System) startDemo(ctx context.Context, p Process, url string, secrets d
 	if _, err := s.Applier.Apply(asOperator(ctx), file, realmfile.ApplyOptions{}); err != nil {
 		return nil, err
 	}
-	handler, err := demo.NewRelyingParty(demo.Options{
+	o := demo.Options{
 		Issuer: url + "/realms/" + demo.Slug, ClientID: demo.ClientID, ClientSecret: secrets.ClientSecret,
-		BaseURL: demo.BaseURL, Now: s.now, Random: rand.Reader, Log: p.Log,
-	})
+		BaseURL: at, Now: s.now, Random: rand.Reader, Log: p.Log,
+	}
+	if s.Outbox != nil {
+		o.Outbox = url + outbox.Path
+	}
+	handler, err := demo.NewRelyingParty(o)
 	if err != nil {
 		return nil, err
 	}
-	address := strings.TrimPrefix(demo.BaseURL, "http://")
+	address := strings.TrimPrefix(at, "http://")
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s for the demo application (is another one running? --demo=false leaves it out): %w", address, err)
@@ -144,13 +152,13 @@ func (s *System) startDemo(ctx context.Context, p Process, url string, secrets d
 	return func() { _ = srv.Close() }, nil
 }
 
-func greet(p Process, url, private string, withDemo bool, secrets developmentSecrets) {
+func greet(p Process, url, private, demoURL string, secrets developmentSecrets) {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(p.Stdout, format+"\n", args...) }
 	say("")
 	say("  Gatehouse is running for development.")
 	say("")
-	if withDemo {
-		say("  Demo application   %s/   press \"Sign in\"", demo.BaseURL)
+	if demoURL != "" {
+		say("  Demo application   %s/   press \"Sign in\"", demoURL)
 		say("  User               %s", demo.Username)
 		say("  Password           %s", secrets.Password)
 		say("")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -12,8 +11,6 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/grant"
 	"github.com/gatehouse-id/gatehouse/internal/lifecycle"
 	"github.com/gatehouse-id/gatehouse/internal/password"
-	"github.com/gatehouse-id/gatehouse/internal/password/policy"
-	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
 	"github.com/gatehouse-id/gatehouse/internal/user"
@@ -26,21 +23,6 @@ type UnknownUserError struct{ Realm, Name string }
 func (e *UnknownUserError) Error() string {
 	return fmt.Sprintf("nobody in realm %s is called %q", e.Realm, e.Name)
 }
-
-// UnfitPasswordError says what the realm's policy has against a password.
-type UnfitPasswordError []policy.Violation
-
-// Error implements error.
-func (e UnfitPasswordError) Error() string {
-	var keys []string
-	for _, v := range e {
-		keys = append(keys, v.Key)
-	}
-	return "the realm's policy refuses the password: " + strings.Join(keys, ", ")
-}
-
-// ErrNameTaken says that somebody else has the e-mail address or username.
-var ErrNameTaken = errors.New("somebody in this realm has that name already")
 
 // UserList returns a page of a realm's people.
 func UserList(ctx context.Context, p Process, slug string, q user.Query) (page user.Page, err error) {
@@ -76,65 +58,6 @@ func UserShow(ctx context.Context, p Process, slug, name string) (d UserDetails,
 	return d, err
 }
 
-// NewUser is a person to be made. One of Email and Username is needed, Password may be empty.
-type NewUser struct {
-	Email, Username, Name, Password string
-	// Verified says that the address is known to be the person's.
-	Verified bool
-}
-
-// UserCreate makes a person and returns their subject.
-func UserCreate(ctx context.Context, p Process, slug string, n NewUser) (subject string, err error) {
-	made := user.New{Status: user.Active, Claims: user.Claims{Name: n.Name}, Verified: map[string]bool{user.KindEmail: n.Verified}}
-	if n.Email != "" {
-		email, err := user.Email(n.Email)
-		if err != nil {
-			return "", err
-		}
-		made.Names = append(made.Names, email)
-	}
-	if n.Username != "" {
-		username, err := user.Username(n.Username)
-		if err != nil {
-			return "", err
-		}
-		made.Names = append(made.Names, username)
-	}
-	err = withRealm(ctx, p, slug, func(ctx context.Context, s *System, r realm.Realm) error {
-		hash := ""
-		if n.Password != "" {
-			if hash, err = s.hashNew(ctx, r, n.Password); err != nil {
-				return err
-			}
-		}
-		return r.InTx(ctx, func(tx realm.Tx) error {
-			u, err := s.Users.Create(ctx, tx, made)
-			if postgres.UniqueViolation(err, "identifiers_realm_id_canonical_key") {
-				return ErrNameTaken
-			}
-			if err != nil || hash == "" {
-				subject = u.Subject
-				return err
-			}
-			subject = u.Subject
-			return password.Set(ctx, tx, u.ID, hash, s.now())
-		})
-	})
-	return subject, err
-}
-
-// hashNew hashes a password that the realm's policy accepts.
-func (s *System) hashNew(ctx context.Context, r realm.Realm, plain string) (string, error) {
-	wrong, err := s.Passwords.Check(ctx, r, plain, policy.Person{})
-	if err != nil {
-		return "", err
-	}
-	if len(wrong) > 0 {
-		return "", UnfitPasswordError(wrong)
-	}
-	return s.Hasher.Hash(ctx, plain)
-}
-
 // UserAct is what an administrator does to an account.
 type UserAct string
 
@@ -146,6 +69,8 @@ const (
 	UnlockUser  UserAct = "unlock"
 	DeleteUser  UserAct = "delete"
 	SignOutUser UserAct = "sign out"
+	// DemandPassword takes a password.Reason as its reason.
+	DemandPassword UserAct = "demand another password"
 )
 
 // UserDo acts on the person whom a name means. reason is for the log; enabling, unlocking and signing out take none.
@@ -174,23 +99,10 @@ func (s *System) act(ctx context.Context, tx realm.Tx, person uuid.UUID, act Use
 		return lifecycle.Delete(ctx, tx, person, reason, now)
 	case SignOutUser:
 		return lifecycle.EndSessions(ctx, tx, person, uuid.Nil, now)
+	case DemandPassword:
+		return lifecycle.DemandPasswordChange(ctx, tx, person, password.Reason(reason), now)
 	}
 	return lifecycle.Result{}, fmt.Errorf("there is no act %q", act)
-}
-
-// UserSetPassword gives the person whom a name means another password, and signs them out of everything.
-func UserSetPassword(ctx context.Context, p Process, slug, name, plain string) (done lifecycle.Result, err error) {
-	err = withUser(ctx, p, slug, name, func(ctx context.Context, s *System, r realm.Realm, u user.User) error {
-		hash, err := s.hashNew(ctx, r, plain)
-		if err != nil {
-			return err
-		}
-		return r.InTx(ctx, func(tx realm.Tx) error {
-			done, err = lifecycle.SetPassword(ctx, tx, lifecycle.NewPassword{User: u.ID, Hash: hash}, s.now())
-			return err
-		})
-	})
-	return done, err
 }
 
 // withUser does something about the person whom a name means: what they sign in with, in any spelling, or their subject.

@@ -30,6 +30,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
 // Purpose is what a challenge is for.
@@ -199,7 +200,8 @@ func Look(ctx context.Context, r realm.Realm, p Purpose, token string, now time.
 	return Challenge{ID: row.ID, Purpose: p, User: orNil(row.UserID), Address: row.Address, Tx: row.Tx, CreatedAt: row.CreatedAt}, nil
 }
 
-// Redeem spends the challenge of a link; realm.ErrUnknown when it was spent, replaced, has expired or never was.
+// Redeem spends the challenge of a link; realm.ErrUnknown when it was spent, replaced, has expired or never was, or went
+// to an address that is not the person's any more.
 func Redeem(ctx context.Context, tx realm.Tx, p Purpose, token string, now time.Time) (Challenge, error) {
 	if len(token) > maxToken {
 		return Challenge{}, realm.ErrUnknown
@@ -212,7 +214,24 @@ func Redeem(ctx context.Context, tx realm.Tx, p Purpose, token string, now time.
 		return Challenge{}, fmt.Errorf("spend a challenge: %w", err)
 	}
 	c := Challenge{ID: row.ID, Purpose: p, User: orNil(row.UserID), Address: row.Address, Tx: row.Tx, CreatedAt: row.CreatedAt}
+	former, err := c.former(ctx, tx)
+	if err != nil {
+		return Challenge{}, err
+	}
+	if former {
+		return Challenge{}, fmt.Errorf("challenge to a former address: %w", realm.ErrUnknown)
+	}
 	return c, c.spent(ctx, tx, row.Payload, "link", now)
+}
+
+// former tells whether the person has another address by now than the one that this went to (ID-05). Proving an address
+// that is not theirs yet is what Verify is for.
+func (c *Challenge) former(ctx context.Context, tx realm.Tx) (bool, error) {
+	if c.Purpose == Verify {
+		return false, nil
+	}
+	address, err := user.EmailOf(ctx, tx, c.User)
+	return address != c.Address, err
 }
 
 // spent opens the payload, forgets it and records that the challenge was shown back.
@@ -234,7 +253,7 @@ type Verdict int
 
 // The verdicts.
 const (
-	Dead  Verdict = iota // there is no code that could still be tried: expired, spent, replaced, or tried too often
+	Dead  Verdict = iota // there is no code that could still be tried: expired, spent, replaced, tried too often, sent elsewhere
 	Wrong                // not this one; it may be tried again
 	Right                // spent now
 )
@@ -254,10 +273,16 @@ func Try(ctx context.Context, tx realm.Tx, p Purpose, flow, typed string, now ti
 	if err != nil {
 		return Challenge{}, Dead, err
 	}
-	if !mac.Verify(row.CodeMac, []byte(p), row.ID[:], []byte(normal(typed))) {
+	right, former := mac.Verify(row.CodeMac, []byte(p), row.ID[:], []byte(normal(typed))), false
+	if right { // asked of a wrong code, it would tell a decoy from what somebody was sent
+		if former, err = c.former(ctx, tx); err != nil {
+			return Challenge{}, Dead, err
+		}
+	}
+	if !right || former {
 		about := event.Subject{User: c.User, Object: c.ID.String()}
 		verdict := Wrong
-		if row.Tries >= MaxTries {
+		if row.Tries >= MaxTries || former {
 			verdict = Dead
 		}
 		return Challenge{}, verdict, event.Record(ctx, tx, Refused{Subject: about, Purpose: string(p), Tries: int(row.Tries)}, now)

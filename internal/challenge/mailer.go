@@ -49,8 +49,8 @@ func (p Purpose) path() string {
 	return "verify-email"
 }
 
-func (p Purpose) template() notify.Template {
-	switch p {
+func (n New) template() notify.Template {
+	switch n.Purpose {
 	case Reset:
 		return notify.Reset
 	case Invite:
@@ -58,6 +58,9 @@ func (p Purpose) template() notify.Template {
 	case SignIn:
 		return notify.Code
 	case Verify:
+	}
+	if n.Tx == "" { // no page waits for a code
+		return notify.VerifyLink
 	}
 	return notify.Verify
 }
@@ -83,9 +86,9 @@ func (m Mailer) Allow(ctx context.Context, r realm.Realm, what, canonical string
 // Send makes a challenge and its mail in the transaction of the change that it belongs to, and returns its id. A decoy
 // costs the same statements.
 func (m Mailer) Send(ctx context.Context, tx realm.Tx, n New, l Letter, now time.Time) (uuid.UUID, error) {
-	own := l.Template == "" || l.Template == n.Purpose.template()
+	own := l.Template == "" || l.Template == n.template()
 	if l.Template == "" {
-		l.Template = n.Purpose.template()
+		l.Template = n.template()
 	}
 	s, err := issue(ctx, tx, m.Random, n, string(l.Template), now)
 	if err != nil {

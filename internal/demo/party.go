@@ -19,12 +19,14 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// Options of a RelyingParty. All but HTTPClient are needed.
+// Options of a RelyingParty. All but HTTPClient and Outbox are needed.
 type Options struct {
 	Issuer, ClientID, ClientSecret string
 	// BaseURL is where the application is served: an origin on a loopback address.
 	BaseURL string
 	Now     func() time.Time
+	// Outbox is where the mails of the issuer can be read; "" when a mail server has them.
+	Outbox string
 	// Random makes states, nonces, verifiers and cookies.
 	Random io.Reader
 	// HTTPClient calls the issuer; by default one that gives up after ten seconds.

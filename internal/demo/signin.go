@@ -18,7 +18,7 @@ func (p *RelyingParty) home(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, left := p.goodbyes.take(r.URL.Query().Get("state"))
-	p.show(w, http.StatusOK, "welcome", map[string]any{"Issuer": p.o.Issuer, "User": Username, "SignedOut": left})
+	p.show(w, http.StatusOK, "welcome", map[string]any{"Issuer": p.o.Issuer, "User": Username, "Outbox": p.o.Outbox, "SignedOut": left})
 }
 
 // login begins a sign-in: it keeps what the callback has to compare and sends the browser to the issuer.

@@ -36,6 +36,11 @@ func TestDiscovery(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, string(want), indented.String(), "relying parties depend on it; after a wanted change run with UPDATE_GOLDEN=1")
 	})
+	t.Run("names prompt=create where people may make accounts", func(t *testing.T) {
+		require.NotContains(t, document.Body, `"create"`)
+		open := start(t, realmFile("one")+"flags: {ALLOW_AUTO_REGISTRATION: true}\n")
+		require.Contains(t, b.get(open.Issuer("one")+discovery).Body, `"prompt_values_supported":["none","login","consent","select_account","create"]`)
+	})
 	t.Run("is the same at every place", func(t *testing.T) {
 		for _, address := range []string{
 			i.Issuer("one") + "/.well-known/oauth-authorization-server",

@@ -93,12 +93,13 @@ func tell(ctx context.Context, tx realm.Tx, person uuid.UUID, m notify.Message, 
 }
 
 // DemandPasswordChange has the person choose another password at the next sign-in, and wherever they are signed in when
-// an application asks next.
+// an application asks next. Result.Changed is false for whoever has no password.
 func DemandPasswordChange(ctx context.Context, tx realm.Tx, person uuid.UUID, reason password.Reason, now time.Time) (Result, error) {
 	if _, err := user.Hold(ctx, tx, person); err != nil {
 		return Result{}, err
 	}
-	return Result{Changed: true}, password.MustChange(ctx, tx, person, reason, now)
+	changed, err := password.MustChange(ctx, tx, person, reason, now)
+	return Result{Changed: changed}, err
 }
 
 func reopen(ctx context.Context, tx realm.Tx, person uuid.UUID, from string, e event.Event, now time.Time) (Result, error) {

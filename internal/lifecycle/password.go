@@ -13,7 +13,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
-// NewPassword is a password that a person chose.
+// NewPassword is a password to be set.
 type NewPassword struct {
 	User uuid.UUID
 	// Hash is of password.Hasher.
@@ -24,18 +24,26 @@ type NewPassword struct {
 	KeepOthers bool
 	// First tells that there was none before, so that there is nothing to give notice of.
 	First bool
+	// Expires makes it a one-time password: it works until then, and must be changed at the first sign-in. Zero for one
+	// that stays.
+	Expires time.Time
 }
 
-// SetPassword stores a password that a person chose, signs them out of everything that the old one may have opened
-// (RS-05), lets links die that were mailed to recover the account, and gives notice. It signs nobody in.
+// SetPassword stores a password, signs the person out of everything that the old one may have opened (RS-05), lets the
+// links die that were mailed to set one, and gives notice. It signs nobody in.
 func SetPassword(ctx context.Context, tx realm.Tx, n NewPassword, now time.Time) (done Result, err error) {
 	if _, err := user.Hold(ctx, tx, n.User); err != nil {
 		return Result{}, err
 	}
-	if err := password.Set(ctx, tx, n.User, n.Hash, now); err != nil {
+	if n.Expires.IsZero() {
+		err = password.Set(ctx, tx, n.User, n.Hash, now)
+	} else {
+		err = password.SetTemporary(ctx, tx, n.User, n.Hash, n.Expires, now)
+	}
+	if err != nil {
 		return Result{}, err
 	}
-	if err := challenge.EndOf(ctx, tx, n.User, challenge.Reset, now); err != nil {
+	if err := endLinks(ctx, tx, n.User, now); err != nil {
 		return Result{}, err
 	}
 	if !n.KeepOthers {
@@ -49,4 +57,14 @@ func SetPassword(ctx context.Context, tx realm.Tx, n NewPassword, now time.Time)
 	}
 	told := notify.Message{Template: notify.PasswordChanged, User: n.User, Data: map[string]string{"recover": recoverURL(tx.In())}}
 	return done, tell(ctx, tx, n.User, told, now)
+}
+
+// endLinks lets the links die that would set the person's password.
+func endLinks(ctx context.Context, tx realm.Tx, person uuid.UUID, now time.Time) error {
+	for _, p := range []challenge.Purpose{challenge.Reset, challenge.Invite} {
+		if err := challenge.EndOf(ctx, tx, person, p, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }

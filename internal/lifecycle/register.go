@@ -96,14 +96,14 @@ func register(ctx context.Context, tx realm.Tx, users *user.Store, c challenge.C
 	return u.ID, event.Record(ctx, tx, user.Registered{Subject: about, Proved: proved}, now)
 }
 
-// confirmEmail confirms an address. When it replaces another one, both are told, and links that were mailed to recover
-// the account die (ID-05).
+// confirmEmail confirms an address. When it replaces another one, both are told, and links that were mailed to set the
+// password die (ID-05).
 func confirmEmail(ctx context.Context, tx realm.Tx, users *user.Store, id uuid.UUID, address string, now time.Time) error {
 	before, err := users.ConfirmEmail(ctx, tx, id, address, now)
 	if err != nil || before == "" {
 		return err
 	}
-	if err := challenge.EndOf(ctx, tx, id, challenge.Reset, now); err != nil {
+	if err := endLinks(ctx, tx, id, now); err != nil {
 		return err
 	}
 	for _, m := range []notify.Message{

@@ -11,6 +11,8 @@ const (
 	// Verify asks to confirm an address: secrets code and link, data code_minutes (how long the code is valid; the link
 	// is until the message expires).
 	Verify Template = "verify"
+	// VerifyLink asks the same where no page waits for a code: secret link.
+	VerifyLink Template = "verify-link"
 	// AlreadyRegistered answers a registration with an address that has an account: data signin and recover (addresses
 	// of pages).
 	AlreadyRegistered Template = "already-registered"
@@ -40,6 +42,7 @@ type needs struct{ data, secrets []string }
 func (t Template) needs() (needs, bool) {
 	n, known := map[Template]needs{
 		Verify:            {[]string{"code_minutes"}, []string{"code", "link"}},
+		VerifyLink:        {nil, []string{"link"}},
 		AlreadyRegistered: {[]string{"signin", "recover"}, nil},
 		Code:              {[]string{"code_minutes"}, []string{"code", "link"}},
 		Reset:             {[]string{"code_minutes"}, []string{"code", "link"}},
@@ -59,7 +62,7 @@ func (t Template) needs() (needs, bool) {
 func Templates() []Template {
 	return []Template{
 		Verify, AlreadyRegistered, Code, Reset, PasswordChanged, EmailChangedOld, EmailChangedNew, Invitation,
-		AccountDisabled, AccountLocked, AccountDeleted, PasswordExpiring,
+		AccountDisabled, AccountLocked, AccountDeleted, PasswordExpiring, VerifyLink,
 	}
 }
 

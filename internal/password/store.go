@@ -95,16 +95,17 @@ func set(ctx context.Context, tx realm.Tx, p db.SetPasswordParams) error {
 	return event.Record(ctx, tx, Changed{Subject: event.Subject{User: p.UserID}}, p.Now)
 }
 
-// MustChange makes the person choose another password at the next sign-in. Whoever has none has nothing to change.
-func MustChange(ctx context.Context, tx realm.Tx, user uuid.UUID, why Reason, now time.Time) error {
+// MustChange makes the person choose another password at the next sign-in. It changes nothing where the same was
+// demanded before, or there is no password.
+func MustChange(ctx context.Context, tx realm.Tx, user uuid.UUID, why Reason, now time.Time) (changed bool, err error) {
 	n, err := db.New().DemandChange(ctx, tx, db.DemandChangeParams{UserID: user, Reason: string(why)})
 	if err != nil {
-		return fmt.Errorf("demand another password: %w", err)
+		return false, fmt.Errorf("demand another password: %w", err)
 	}
 	if n == 0 {
-		return nil
+		return false, nil
 	}
-	return event.Record(ctx, tx, ChangeDemanded{Subject: event.Subject{User: user}, Reason: string(why)}, now)
+	return true, event.Record(ctx, tx, ChangeDemanded{Subject: event.Subject{User: user}, Reason: string(why)}, now)
 }
 
 // Used returns the hashes of the person's latest passwords for [Hasher.Reused]: the current one first, and as many of

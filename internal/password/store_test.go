@@ -209,10 +209,14 @@ func TestPW12_ReuseCostsTheSameWhateverIsFound(t *testing.T) {
 func TestPW13_AChangeCanBeDemanded(t *testing.T) {
 	t.Parallel()
 	b := setup(t, 0)
-	demand := func(person uuid.UUID, why password.Reason) {
-		b.inTx(t, func(tx realm.Tx) error { return password.MustChange(t.Context(), tx, person, why, b.Clock.Now()) })
+	demand := func(person uuid.UUID, why password.Reason) (changed bool) {
+		b.inTx(t, func(tx realm.Tx) (err error) {
+			changed, err = password.MustChange(t.Context(), tx, person, why, b.Clock.Now())
+			return err
+		})
+		return changed
 	}
-	demand(b.ana, password.ByAdmin)
+	require.False(t, demand(b.ana, password.ByAdmin))
 	require.Empty(t, b.find(t).MustChange, "who has no password has nothing to change")
 	require.Zero(t, b.events(t, "password.change_demanded"))
 
@@ -220,7 +224,8 @@ func TestPW13_AChangeCanBeDemanded(t *testing.T) {
 	changed := b.Clock.Now()
 	require.Equal(t, password.Candidate{ID: b.ana, Subject: b.find(t).Subject, Active: true, Hash: "h1", ChangedAt: changed}, b.find(t))
 	for i, why := range []password.Reason{password.ByAdmin, password.Breached, password.ByPolicy} {
-		demand(b.ana, why)
+		require.True(t, demand(b.ana, why))
+		require.False(t, demand(b.ana, why), "once")
 		require.Equal(t, why, b.find(t).MustChange)
 		require.Equal(t, "h1", b.find(t).Hash, "the person still signs in with it")
 		require.Equal(t, i+1, b.events(t, "password.change_demanded"))

@@ -2,11 +2,7 @@ package realmfile
 
 import (
 	"context"
-	"encoding/base32"
 	"errors"
-	"fmt"
-	"io"
-	"strings"
 
 	"github.com/gatehouse-id/gatehouse/internal/config"
 	"github.com/gatehouse-id/gatehouse/internal/password"
@@ -50,7 +46,7 @@ func (w *run) prepare(ctx context.Context, r realm.Realm, p *named[person]) (cre
 			return c, nil
 		}
 		var err error
-		if plain, err = generate(w.Random); err != nil {
+		if plain, err = password.Generate(w.Random); err != nil {
 			return c, err
 		}
 		c.generated = config.NewSecret(plain)
@@ -74,18 +70,6 @@ func (w *run) matches(ctx context.Context, hash, plain string) (bool, error) {
 		}
 	}
 	return result.OK, err
-}
-
-// generate makes a password of 100 random bits, in groups for whoever has to type it.
-func generate(random io.Reader) (string, error) {
-	const size, group = 15, 5
-	b := make([]byte, size)
-	if _, err := io.ReadFull(random, b); err != nil {
-		return "", fmt.Errorf("make a password: %w", err)
-	}
-	// Without i, l, o and u, which are taken for other characters or form words.
-	letters := base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPadding(base32.NoPadding).EncodeToString(b)[:4*group]
-	return strings.Join([]string{letters[:group], letters[group : 2*group], letters[2*group : 3*group], letters[3*group:]}, "-"), nil
 }
 
 // password stores what prepare computed, or an imported hash.

@@ -31,7 +31,8 @@ WHERE h.user_id = @user_id
 SELECT h.hash FROM password_history h WHERE h.user_id = @user_id ORDER BY h.position DESC LIMIT @most;
 
 -- name: DemandChange :execrows
-UPDATE passwords p SET must_change = @reason WHERE p.user_id = @user_id;
+-- DemandChange touches no row where the same is demanded already, or there is no password.
+UPDATE passwords p SET must_change = @reason WHERE p.user_id = @user_id AND p.must_change <> @reason;
 
 -- name: Upgrade :execrows
 -- Upgrade replaces a hash by a stronger one of the same password, unless the password changed meanwhile.

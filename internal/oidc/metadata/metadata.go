@@ -95,7 +95,7 @@ func (d *Documents) document(r realm.Realm) document {
 		ResponseTypesSupported: []string{"code"}, ResponseModesSupported: []string{"query", "form_post"},
 		GrantTypesSupported: []string{"authorization_code", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer"}, ACRValuesSupported: []string{"1"}, SubjectTypesSupported: []string{"public"},
 		IDTokenSigningAlgValuesSupported: realm.SigningAlgs(), UserinfoSigningAlgValuesSupported: realm.SigningAlgs(),
-		PromptValuesSupported:             []string{"none", "login", "consent", "select_account"},
+		PromptValuesSupported:             prompts(r),
 		TokenEndpointAuthMethodsSupported: []string{"client_secret_basic", "client_secret_post", byKey, "none"},
 		TokenEndpointAuthSigningAlgs:      assertion.Algorithms(),
 		DisplayValuesSupported:            []string{"page"}, ClaimTypesSupported: []string{"normal"},
@@ -107,4 +107,14 @@ func (d *Documents) document(r realm.Realm) document {
 		UILocalesSupported:            d.locales,
 		CodeChallengeMethodsSupported: []string{"S256"}, AuthorizationResponseIssParameterSupported: true,
 	}
+}
+
+// prompts are the values of prompt that lead somewhere in the realm. "create" does where people may make accounts
+// (Initiating User Registration via OpenID Connect 1.0 §4.1.1).
+func prompts(r realm.Realm) []string {
+	list := []string{"none", "login", "consent", "select_account"}
+	if create := r.Flags.AllowAutoRegistration; create != nil && *create {
+		list = append(list, "create")
+	}
+	return list
 }

@@ -57,7 +57,7 @@ func (q *Queries) ChangedAt(ctx context.Context, db DBTX, userID uuid.UUID) (tim
 }
 
 const demandChange = `-- name: DemandChange :execrows
-UPDATE passwords p SET must_change = $1 WHERE p.user_id = $2
+UPDATE passwords p SET must_change = $1 WHERE p.user_id = $2 AND p.must_change <> $1
 `
 
 type DemandChangeParams struct {
@@ -65,6 +65,7 @@ type DemandChangeParams struct {
 	UserID uuid.UUID
 }
 
+// DemandChange touches no row where the same is demanded already, or there is no password.
 func (q *Queries) DemandChange(ctx context.Context, db DBTX, arg DemandChangeParams) (int64, error) {
 	result, err := db.Exec(ctx, demandChange, arg.Reason, arg.UserID)
 	if err != nil {
