@@ -77,9 +77,9 @@ func (s *Surface) spent(c *echo.Context, r realm.Realm, step flow.Linked, err er
 	if !errors.Is(err, realm.ErrUnknown) {
 		return err
 	}
-	f := flow.DoneFields{Lead: "link.expired", Label: "proceed.title", App: r.Name, URL: r.Settings.StartURL}
+	f := flow.DoneFields{Lead: "link.gone_lead", Label: "proceed.title", App: r.Name, URL: r.Settings.StartURL}
 	if entry, ok := step.(flow.Alternative); ok && entry.InsteadOf("") {
-		f.Label, f.URL = "link.again", r.Path()+"/"+step.Name()
+		f.Lead, f.Label, f.URL = "link.expired", "link.again", r.Path()+"/"+step.Name()
 	}
 	return s.Web.Page(c, r, web.Page{Status: http.StatusGone, Template: "done", Title: web.Message{Key: "link.gone"}, Data: f})
 }

@@ -59,6 +59,21 @@ for (const form of all("form[data-once]")) {
   addEventListener("pageshow", () => { if (!form.hasAttribute("data-autosubmit")) mark(false); });
 }
 
+// A code of six digits is sent by itself.
+for (const input of all("input[data-code]")) {
+  input.addEventListener("input", () => {
+    if (/^\d{6}$/.test(input.value.replace(/[\s-]/g, ""))) input.form.requestSubmit();
+  });
+}
+
+// The window that waits for a code goes on when the mailed link was followed in another one of this browser.
+const others = window.BroadcastChannel && new BroadcastChannel("gatehouse");
+if (others) {
+  if (document.querySelector("[data-followed]")) others.postMessage("followed");
+  const check = document.querySelector("a[data-check]");
+  if (check) others.addEventListener("message", () => { location.assign(check.href); });
+}
+
 // An answer on its way to the application goes on by itself.
 document.querySelector("form[data-autosubmit]")?.requestSubmit();
 
