@@ -32,20 +32,21 @@ type environment struct {
 
 // operations are the functions of package app that the commands call.
 type operations struct {
-	Serve      func(context.Context, app.Process) error
-	Work       func(context.Context, app.Process) error
-	Dev        func(context.Context, app.Process, app.DevOptions) error
-	MigrateUp  func(context.Context, app.Process) ([]postgres.Migration, error)
-	Migrations func(context.Context, app.Process) ([]postgres.Migration, error)
-	RealmApply func(context.Context, app.Process, []string, realmfile.ApplyOptions) ([]realmfile.Report, error)
-	RealmList  func(context.Context, app.Process) ([]app.RealmSummary, error)
-	KeysList   func(ctx context.Context, p app.Process, realm string) ([]keyset.Status, error)
-	KeysRotate func(ctx context.Context, p app.Process, realm, alg string) ([]string, error)
-	KeysRevoke func(ctx context.Context, p app.Process, realm, kid string) (string, error)
-	UserList   func(ctx context.Context, p app.Process, realm string, q user.Query) (user.Page, error)
-	UserShow   func(ctx context.Context, p app.Process, realm, name string) (app.UserDetails, error)
-	UserCreate func(ctx context.Context, p app.Process, realm string, n app.NewUser) (app.MadeUser, error)
-	UserDo     func(ctx context.Context, p app.Process, realm, name string, act app.UserAct, reason string) (lifecycle.Result, error)
+	Serve         func(context.Context, app.Process) error
+	Work          func(context.Context, app.Process) error
+	Dev           func(context.Context, app.Process, app.DevOptions) error
+	MigrateUp     func(context.Context, app.Process) ([]postgres.Migration, error)
+	Migrations    func(context.Context, app.Process) ([]postgres.Migration, error)
+	RealmApply    func(context.Context, app.Process, []string, realmfile.ApplyOptions) ([]realmfile.Report, error)
+	RealmList     func(context.Context, app.Process) ([]app.RealmSummary, error)
+	KeysList      func(ctx context.Context, p app.Process, realm string) ([]keyset.Status, error)
+	KeysRotate    func(ctx context.Context, p app.Process, realm, alg string) ([]string, error)
+	SecretsRotate func(ctx context.Context, p app.Process) ([]string, error)
+	KeysRevoke    func(ctx context.Context, p app.Process, realm, kid string) (string, error)
+	UserList      func(ctx context.Context, p app.Process, realm string, q user.Query) (user.Page, error)
+	UserShow      func(ctx context.Context, p app.Process, realm, name string) (app.UserDetails, error)
+	UserCreate    func(ctx context.Context, p app.Process, realm string, n app.NewUser) (app.MadeUser, error)
+	UserDo        func(ctx context.Context, p app.Process, realm, name string, act app.UserAct, reason string) (lifecycle.Result, error)
 
 	UserSetPassword func(ctx context.Context, p app.Process, realm, name, plain string) (lifecycle.Result, error)
 	UserInvite      func(ctx context.Context, p app.Process, realm, name string) (lifecycle.Mailed, error)
@@ -94,7 +95,7 @@ type cli struct {
 // newRoot builds the command tree on an environment.
 func newRoot(env environment) *cobra.Command {
 	c := &cli{environment: env}
-	root := group("gatehouse", "Sign people in to applications", c.serve(), c.worker(), c.dev(), c.migrate(), c.realm(), c.user(), c.keys(), c.config(),
+	root := group("gatehouse", "Sign people in to applications", c.serve(), c.worker(), c.dev(), c.migrate(), c.realm(), c.user(), c.keys(), c.secrets(), c.config(),
 		c.hash(), c.devdb(), c.version(), c.completion())
 	root.Long = rootHelp
 	root.SilenceErrors, root.SilenceUsage = true, true

@@ -165,6 +165,37 @@ func KeysRotate(ctx context.Context, p Process, slug, alg string) (kids []string
 	return kids, err
 }
 
+// SecretsRotate seals the data key of every realm by the current secret key and returns the slugs of those whose key
+// was sealed by another one. What fails leaves the others resealed; it can be repeated.
+func SecretsRotate(ctx context.Context, p Process) (resealed []string, err error) {
+	s, err := Open(ctx, p, Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	ctx = asOperator(ctx)
+	slugs, err := s.Realms.Slugs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, slug := range slugs {
+		r, err := s.Realms.BySlug(ctx, slug)
+		if err != nil {
+			return resealed, fmt.Errorf("realm %s: %w", slug, err)
+		}
+		changed, err := s.Realms.Reseal(ctx, r, func(tx realm.Tx, key string) error {
+			return event.Record(ctx, tx, event.RealmResealed{Key: key}, s.now())
+		})
+		if err != nil {
+			return resealed, fmt.Errorf("realm %s: %w", slug, err)
+		}
+		if changed {
+			resealed = append(resealed, slug)
+		}
+	}
+	return resealed, nil
+}
+
 // KeysRevoke ends a key at once and returns the id of the one that signs in its place, "" when it did not sign.
 func KeysRevoke(ctx context.Context, p Process, slug, kid string) (successor string, err error) {
 	err = withRealm(ctx, p, slug, func(ctx context.Context, s *System, r realm.Realm) error {

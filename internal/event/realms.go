@@ -28,3 +28,13 @@ type RealmPrepared struct {
 
 // Type implements Event.
 func (RealmPrepared) Type() string { return "realm.prepared" }
+
+// RealmResealed says that the realm's data key was sealed by another secret key.
+type RealmResealed struct {
+	Subject `json:"-"`
+	// Key is the id of the secret key that seals it now.
+	Key string `json:"key"`
+}
+
+// Type implements Event.
+func (RealmResealed) Type() string { return "realm.resealed" }

@@ -41,3 +41,10 @@ SELECT h.host, h.position FROM unnest(@hosts::text[]) WITH ORDINALITY AS h (host
 
 -- name: DeleteRealmHosts :exec
 DELETE FROM realm_hosts;
+
+-- name: LockDataKey :one
+-- LockDataKey reads the realm's sealed data key, to be sealed by another secret key.
+SELECT r.data_key FROM realms r FOR UPDATE;
+
+-- name: SetDataKey :exec
+UPDATE realms r SET data_key = @data_key, updated_at = @now;

@@ -60,6 +60,18 @@ func (q *Queries) InsertRealmHosts(ctx context.Context, db DBTX, hosts []string)
 	return err
 }
 
+const lockDataKey = `-- name: LockDataKey :one
+SELECT r.data_key FROM realms r FOR UPDATE
+`
+
+// LockDataKey reads the realm's sealed data key, to be sealed by another secret key.
+func (q *Queries) LockDataKey(ctx context.Context, db DBTX) ([]byte, error) {
+	row := db.QueryRow(ctx, lockDataKey)
+	var data_key []byte
+	err := row.Scan(&data_key)
+	return data_key, err
+}
+
 const lockRealm = `-- name: LockRealm :one
 SELECT r.id, r.slug, r.name, r.status, r.data_key, r.settings, r.flags,
   ARRAY(SELECT h.host FROM realm_hosts h ORDER BY h.position)::text[] AS hosts
@@ -216,6 +228,20 @@ func (q *Queries) RealmSlugs(ctx context.Context, db DBTX) ([]string, error) {
 		return nil, err
 	}
 	return items, nil
+}
+
+const setDataKey = `-- name: SetDataKey :exec
+UPDATE realms r SET data_key = $1, updated_at = $2
+`
+
+type SetDataKeyParams struct {
+	DataKey []byte
+	Now     time.Time
+}
+
+func (q *Queries) SetDataKey(ctx context.Context, db DBTX, arg SetDataKeyParams) error {
+	_, err := db.Exec(ctx, setDataKey, arg.DataKey, arg.Now)
+	return err
 }
 
 const setFirstDataKey = `-- name: SetFirstDataKey :execrows
