@@ -25,7 +25,7 @@ import (
 // steps are the ordered lists of what the login flow asks for: who is there, and what that person must still do. A
 // new step is a package and a line.
 func (s *System) steps() (authenticate, require []flow.Step) {
-	codes := flow.Codes{Mailer: s.mailer, Failures: s.codeFailures, Now: s.now}
+	codes := flow.Codes{Mailer: s.mailer, Guard: s.guard, Now: s.now}
 	chooser := flow.Chooser{Hasher: s.Hasher, Passwords: s.Passwords}
 	authenticate = []flow.Step{
 		selectaccount.Step{},
@@ -33,9 +33,9 @@ func (s *System) steps() (authenticate, require []flow.Step) {
 		invitation.Step{Users: s.Users, Now: s.now, Random: rand.Reader},
 		signup.Step{Chooser: chooser, Mailer: s.mailer, Unproved: registerSoon, Now: s.now},
 		emailcode.Step{Codes: codes, Users: s.Users, Random: rand.Reader},
-		firstfactor.Step{Hasher: s.Hasher, Failures: s.failures, Now: s.now, Random: rand.Reader},
+		firstfactor.Step{Hasher: s.Hasher, Guard: s.guard, Now: s.now, Random: rand.Reader},
 		verifyemail.Step{Codes: codes, Users: s.Users, Random: rand.Reader},
-		newpassword.Step{Chooser: chooser, Failures: s.failures, Now: s.now, Random: rand.Reader},
+		newpassword.Step{Chooser: chooser, Guard: s.guard, Now: s.now, Random: rand.Reader},
 	}
 	require = []flow.Step{
 		profile.Step{Users: s.Users, Now: s.now},

@@ -92,19 +92,17 @@ type System struct {
 	limits    limit.Source
 	redis     *redis.Source // nil without Redis
 	decisions *limit.Metrics
-	failures  *limit.Failures // of passwords
-	// codeFailures are those of mailed codes, with counters of their own (LG-05).
-	codeFailures *limit.Failures
-	mailer       challenge.Mailer
-	mails        *mail.Chain
-	outbound     *safehttp.Client
-	breaches     *os.File // nil without a list
-	seen         *session.Seen
-	changes      *realm.Changes
-	readers      []event.Reader
-	jobs         *jobs.Runner // nil in a process that does no background work
-	now          func() time.Time
-	log          *slog.Logger
+	guard     flow.Guard
+	mailer    challenge.Mailer
+	mails     *mail.Chain
+	outbound  *safehttp.Client
+	breaches  *os.File // nil without a list
+	seen      *session.Seen
+	changes   *realm.Changes
+	readers   []event.Reader
+	jobs      *jobs.Runner // nil in a process that does no background work
+	now       func() time.Time
+	log       *slog.Logger
 }
 
 // migrations is the folder of migrations.
@@ -261,8 +259,10 @@ func (s *System) makeLimits(p Process) (err error) {
 	if s.decisions, err = limit.NewMetrics(s.Registry); err != nil {
 		return err
 	}
-	s.failures = limit.NewFailures(s.decisions.Observe("password", s.limits), limit.DefaultPolicies())
-	s.codeFailures = limit.NewFailures(s.decisions.Observe("code", s.limits), limit.DefaultPolicies())
+	s.guard = flow.Guard{
+		Passwords: limit.NewFailures(s.decisions.Observe("password", s.limits)),
+		Codes:     limit.NewFailures(s.decisions.Observe("code", s.limits)),
+	}
 	s.mailer = challenge.Mailer{Random: rand.Reader, Limits: s.decisions.Observe("mail", s.limits)}
 	return nil
 }
@@ -299,7 +299,7 @@ func (s *System) makeHandler(p Process, o Options) error {
 	}
 	provider := oidc.New(oidc.Options{
 		Gate: admission.NewGate(s.decisions.Observe("address", s.limits), s.decisions.Observe("client", s.limits),
-			limit.NewFailures(s.decisions.Observe("client_authentication", s.limits), limit.ClientPolicies())),
+			limit.NewFailures(s.decisions.Observe("client_authentication", s.limits))),
 		Metrics: tokens,
 		Clients: s.Clients, Assertions: assertion.Verifier{Keys: client.NewKeys(s.outbound, s.now), Now: s.now},
 		Keys: s.Keys, Engine: s.Engine, Web: w, Now: s.now, Random: rand.Reader, Log: p.Log, Locales: locales,

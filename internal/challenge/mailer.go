@@ -65,16 +65,25 @@ func (n New) template() notify.Template {
 	return notify.Verify
 }
 
+// Registration is what a mail is for that asks for a new account.
+const Registration = "register"
+
 // Allow counts a mail that somebody at from wants sent to an address, and says how long to wait when it is one too
-// many. What they do it for has a budget of its own (LG-05, RS-07). It is asked for unknown addresses as well, and the answer
-// does not depend on whether there is an account.
+// many. What they do it for, a purpose or Registration, has budgets of its own (LG-05, RS-07), which are the realm's
+// (realm.Throttling). It is asked for unknown addresses as well, and the answer does not depend on whether there is an
+// account.
 func (m Mailer) Allow(ctx context.Context, r realm.Realm, what, canonical string, from netip.Addr) (wait time.Duration, ok bool) {
+	budgets := r.Settings.Throttling
+	asked := budgets.Mails.FromAddress
+	if what == Registration {
+		asked = budgets.Registrations
+	}
 	for _, budget := range []struct {
 		rate limit.Rate
 		key  string
 	}{
-		{limit.Rate{Burst: 30, Every: 20 * time.Second}, r.LimitKey("mail", "from", what, limit.Prefix(from))},
-		{limit.Rate{Burst: 5, Every: 5 * time.Minute}, r.LimitKey("mail", "to", what, canonical)},
+		{asked.Rate(), r.LimitKey("mail", "from", what, limit.Prefix(from))},
+		{budgets.Mails.ToAddress.Rate(), r.LimitKey("mail", "to", what, canonical)},
 	} {
 		if d := m.Limits.Spend(ctx, budget.key, budget.rate); !d.OK {
 			return d.RetryAfter, false

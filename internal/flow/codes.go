@@ -5,16 +5,14 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/challenge"
-	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
 
 // Codes is the page that waits for a mailed code, and what its buttons do. The steps that mail one share it.
 type Codes struct {
 	Mailer challenge.Mailer
-	// Failures counts wrong codes, by account and address and apart from wrong passwords (LG-05).
-	Failures *limit.Failures
-	Now      func() time.Time
+	Guard  Guard
+	Now    func() time.Time
 }
 
 // CodeFields are what the page "code" shows.
@@ -55,7 +53,7 @@ func (c Codes) Submit(ctx context.Context, r realm.Realm, s *State, in Input, ag
 	if typed == "" {
 		return Outcome{Fields: map[string]Message{"code": {Key: "code.required"}}, Page: again}, nil
 	}
-	attempt, wait, ok := c.Failures.Await(ctx, c.keys(r, s, in)...)
+	attempt, wait, ok := c.Guard.Code(ctx, r, s.Awaited.Purpose, s.Awaited.Account, in.Address)
 	if !ok {
 		return TryLater(again, wait), nil
 	}
@@ -93,15 +91,6 @@ func (c Codes) resend(ctx context.Context, r realm.Realm, s *State, in Input, ag
 		_, err := c.Mailer.Again(ctx, tx, s.Tx, challenge.Letter{Locale: in.Locale, App: s.Client.Name}, c.Now())
 		return err
 	})
-}
-
-func (c Codes) keys(r realm.Realm, s *State, in Input) []limit.Key {
-	what, from := "code."+string(s.Awaited.Purpose), limit.Prefix(in.Address)
-	return []limit.Key{
-		limit.Account(r.LimitKey(what, "account", s.Awaited.Account)),
-		limit.Address(r.LimitKey(what, "address", from)),
-		limit.Pair(r.LimitKey(what, "pair", s.Awaited.Account, from)),
-	}
 }
 
 // TryLater shows the page again with how long to wait after too many attempts.

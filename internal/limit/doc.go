@@ -12,7 +12,8 @@
 //
 // # What failed sign-ins cost
 //
-// The figures are those of [DefaultPolicies]:
+// The figures are those of [DefaultPolicies], unless a realm sets others within
+// bounds (realm.Throttling):
 //
 //	account  5 failures free, then 1 s, 2 s, 4 s … 15 min between attempts;
 //	         from the 100th consecutive failure on 12 h; forgotten after 24 h
@@ -28,7 +29,8 @@
 // within 30 days, the account's own delay does not apply, only that pair's and
 // the address's; a stranger who keeps failing elsewhere cannot keep the owner
 // out there. Five failures from that address end the exception. Recovering the
-// account clears its counters ([Failures.Clear]).
+// account clears its counters and trusts the address it was recovered from
+// ([Failures.Recovered]).
 //
 // Keys are made by the caller and already hold the realm, the kind of
 // authenticator and canonical names: each authenticator has counters of its

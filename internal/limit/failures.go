@@ -7,22 +7,17 @@ import (
 
 // Failures counts failed attempts at one kind of check; see the package comment
 // for the rules.
-type Failures struct {
-	source   Source
-	policies Policies
-}
+type Failures struct{ source Source }
 
 // NewFailures returns counters over the source.
-func NewFailures(source Source, policies Policies) *Failures {
-	return &Failures{source: source, policies: policies}
-}
+func NewFailures(source Source) *Failures { return &Failures{source: source} }
 
 // Reserve counts the attempt as failed on all keys and returns a reservation to
 // settle when the outcome is known. When any key must wait, it counts nothing
 // and returns false with the time to wait; the caller then answers as for a
-// wrong password and does not check.
-func (f *Failures) Reserve(ctx context.Context, keys ...Key) (Reservation, time.Duration, bool) {
-	charges := f.charges(keys)
+// wrong password and does not check. Attempts at one key go by the same policies.
+func (f *Failures) Reserve(ctx context.Context, p Policies, keys ...Key) (Reservation, time.Duration, bool) {
+	charges := p.charges(keys)
 	locks, wait := f.source.Reserve(ctx, charges)
 	if wait > 0 {
 		return Reservation{}, wait, false
@@ -39,11 +34,11 @@ const (
 // Await is Reserve for a person at a page: when what stands in the way are attempts that are still being checked, or a
 // delay that is over in a moment, it waits that moment out instead of refusing. Many people who sign in at once from
 // one address, or one person in several windows, are then served in turn. The budget is the same.
-func (f *Failures) Await(ctx context.Context, keys ...Key) (Reservation, time.Duration, bool) {
+func (f *Failures) Await(ctx context.Context, p Policies, keys ...Key) (Reservation, time.Duration, bool) {
 	enough := time.NewTimer(patience)
 	defer enough.Stop()
 	for {
-		r, wait, ok := f.Reserve(ctx, keys...)
+		r, wait, ok := f.Reserve(ctx, p, keys...)
 		if ok || wait > patience {
 			return r, wait, ok
 		}
@@ -60,22 +55,27 @@ func (f *Failures) Await(ctx context.Context, keys ...Key) (Reservation, time.Du
 	}
 }
 
-// Clear forgets the failures of account and pair keys, after the person has
-// proved otherwise who they are (a reset link). Address keys are left alone.
-func (f *Failures) Clear(ctx context.Context, keys ...Key) {
+// Recovered forgets the failures of account and pair keys and trusts the pair,
+// after the person has proved otherwise who they are (a reset link). Address keys
+// are left alone.
+func (f *Failures) Recovered(ctx context.Context, keys ...Key) {
 	var settlements []Settlement
-	for _, c := range f.charges(keys) {
-		if c.Key.Kind != KindAddress {
-			settlements = append(settlements, Settlement{Charge: c, Action: Clear})
+	for _, k := range keys {
+		switch k.Kind {
+		case KindAccount:
+			settlements = append(settlements, Settlement{Charge: Charge{Key: k}, Action: Clear})
+		case KindPair:
+			settlements = append(settlements, Settlement{Charge: Charge{Key: k}, Action: Trust})
+		case KindAddress:
 		}
 	}
 	f.source.Settle(ctx, settlements)
 }
 
-func (f *Failures) charges(keys []Key) []Charge {
+func (p Policies) charges(keys []Key) []Charge {
 	charges := make([]Charge, len(keys))
 	for i, k := range keys {
-		charges[i] = Charge{Key: k, Policy: f.policies.of(k.Kind)}
+		charges[i] = Charge{Key: k, Policy: p.of(k.Kind)}
 	}
 	return charges
 }

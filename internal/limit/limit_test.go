@@ -31,7 +31,7 @@ type bundle struct {
 func setup(t *testing.T) bundle {
 	t.Helper()
 	var clock limittest.Clock
-	return bundle{limit.NewFailures(limit.NewMemory(clock.Now, 0), limit.DefaultPolicies()), &clock}
+	return bundle{limit.NewFailures(limit.NewMemory(clock.Now, 0)), &clock}
 }
 
 func keys(account, address string) []limit.Key {
@@ -41,7 +41,7 @@ func keys(account, address string) []limit.Key {
 // guess fails once and returns the time to wait instead when not admitted.
 func (b bundle) guess(t *testing.T, account, address string) time.Duration {
 	t.Helper()
-	r, wait, ok := b.Reserve(t.Context(), keys(account, address)...)
+	r, wait, ok := b.Reserve(t.Context(), limit.DefaultPolicies(), keys(account, address)...)
 	require.Equal(t, ok, wait == 0)
 	r.Failed()
 	return wait
@@ -49,7 +49,7 @@ func (b bundle) guess(t *testing.T, account, address string) time.Duration {
 
 func (b bundle) signIn(t *testing.T, account, address string) {
 	t.Helper()
-	r, _, ok := b.Reserve(t.Context(), keys(account, address)...)
+	r, _, ok := b.Reserve(t.Context(), limit.DefaultPolicies(), keys(account, address)...)
 	require.True(t, ok)
 	r.Succeeded(t.Context())
 }
@@ -102,7 +102,7 @@ func TestLG01_LimitsOnThreeKeys(t *testing.T) {
 		for range 5 {
 			b.guess(t, "alice", "here")
 		}
-		_, wait, ok := b.Reserve(t.Context(), limit.Account("other|alice"), limit.Pair("other|alice|here"))
+		_, wait, ok := b.Reserve(t.Context(), limit.DefaultPolicies(), limit.Account("other|alice"), limit.Pair("other|alice|here"))
 		require.True(t, ok)
 		require.Zero(t, wait)
 	})
@@ -115,7 +115,7 @@ func TestLG01_FiftyParallelGuessesGetFive(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 50 {
 		wg.Go(func() {
-			r, _, ok := b.Reserve(t.Context(), keys("alice", fmt.Sprint(i))...)
+			r, _, ok := b.Reserve(t.Context(), limit.DefaultPolicies(), keys("alice", fmt.Sprint(i))...)
 			if ok {
 				admitted.Add(1)
 				r.Failed()
@@ -172,7 +172,7 @@ func TestLG04_AStrangerCannotLockTheOwnerOut(t *testing.T) {
 			b.guess(t, "alice", "far")
 		}
 		require.NotZero(t, b.guess(t, "alice", "new"))
-		b.Clear(t.Context(), keys("alice", "new")...)
+		b.Recovered(t.Context(), keys("alice", "new")...)
 		b.signIn(t, "alice", "new")
 	})
 	t.Run("for_longer_than_the_delay", func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestReservation(t *testing.T) {
 		t.Parallel()
 		b := setup(t)
 		for range 200 {
-			r, _, ok := b.Reserve(t.Context(), keys("alice", "here")...)
+			r, _, ok := b.Reserve(t.Context(), limit.DefaultPolicies(), keys("alice", "here")...)
 			require.True(t, ok)
 			r.Withdraw(t.Context())
 		}
@@ -218,7 +218,7 @@ func TestReservation(t *testing.T) {
 		for i := range 50 {
 			b.guess(t, fmt.Sprint(i), "here")
 		}
-		b.Clear(t.Context(), keys("0", "here")...)
+		b.Recovered(t.Context(), keys("0", "here")...)
 		require.NotZero(t, b.guess(t, "0", "here"))
 	})
 	t.Run("zero_value_settles_nothing", func(t *testing.T) {
@@ -235,25 +235,25 @@ func TestMemory_is_bounded_and_keeps_what_is_locked(t *testing.T) {
 	var clock limittest.Clock
 	const size = 256
 	source := limit.NewMemory(clock.Now, size)
-	f := limit.NewFailures(source, limit.DefaultPolicies())
+	f := limit.NewFailures(source)
 	for range 5 {
-		f.Reserve(t.Context(), limit.Account("victim"))
+		f.Reserve(t.Context(), limit.DefaultPolicies(), limit.Account("victim"))
 	}
-	_, wait, ok := f.Reserve(t.Context(), limit.Account("victim"))
+	_, wait, ok := f.Reserve(t.Context(), limit.DefaultPolicies(), limit.Account("victim"))
 	require.False(t, ok)
 	for range 30 { // more failures than the victim's, and no delay
 		for i := range size {
-			f.Reserve(t.Context(), limit.Address(fmt.Sprint("neighbour", i)))
+			f.Reserve(t.Context(), limit.DefaultPolicies(), limit.Address(fmt.Sprint("neighbour", i)))
 		}
 	}
 	for i := range 50 * size {
-		f.Reserve(t.Context(), limit.Account(fmt.Sprint("flood", i)))
+		f.Reserve(t.Context(), limit.DefaultPolicies(), limit.Account(fmt.Sprint("flood", i)))
 		source.Spend(t.Context(), fmt.Sprint("flood", i), limit.Rate{Burst: 5, Every: time.Second})
 	}
 	rates, counters, _ := source.Len()
 	require.LessOrEqual(t, counters, size)
 	require.LessOrEqual(t, rates, size)
-	_, still, ok := f.Reserve(t.Context(), limit.Account("victim"))
+	_, still, ok := f.Reserve(t.Context(), limit.DefaultPolicies(), limit.Account("victim"))
 	require.False(t, ok)
 	require.Equal(t, wait, still)
 }

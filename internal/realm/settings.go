@@ -29,6 +29,7 @@ type Settings struct {
 	Lifetimes               Lifetimes `json:"lifetimes,omitzero" yaml:"lifetimes,omitempty"`
 	// RateLimits are far above what an application under load does, and bound what one that went wild costs the others.
 	RateLimits RateLimits     `json:"rate_limits,omitzero" yaml:"rate_limits,omitempty"`
+	Throttling Throttling     `json:"throttling,omitzero" yaml:"throttling,omitempty"`
 	Mail       Mail           `json:"mail,omitzero" yaml:"mail,omitempty"`
 	Password   PasswordPolicy `json:"password,omitzero" yaml:"password,omitempty"`
 	// Registration and Profile are what the page for a new account asks, and of whom; SignIn what else than a password
@@ -87,7 +88,7 @@ type RateLimits struct {
 	// Address is per client address, over the same endpoints and userinfo: 20,000 by default.
 	Address int `json:"address,omitempty" yaml:"address,omitempty"`
 	// Page is per client address, over everything that browsers show: 5,000 by default. Failed sign-ins have limits of
-	// their own, which are lower by far (package limit).
+	// their own, which are lower by far (Throttling).
 	Page int `json:"page,omitempty" yaml:"page,omitempty"`
 }
 
@@ -146,6 +147,7 @@ func (s Settings) WithDefaults() Settings {
 	if s.SigningAlg == "" {
 		s.SigningAlg = "ES256"
 	}
+	s.Throttling = s.Throttling.withDefaults()
 	s.Password = s.Password.withDefaults()
 	if s.Profile == nil {
 		s.Profile = []ProfileField{{Claim: "name"}}
@@ -169,6 +171,7 @@ func (s Settings) Check() []string {
 	if alg := s.SigningAlg; alg != "" && !slices.Contains(SigningAlgs(), alg) {
 		wrong = append(wrong, fmt.Sprintf("signing_alg is %q; allowed are %q", alg, SigningAlgs()))
 	}
+	wrong = append(wrong, s.Throttling.check()...)
 	wrong = append(wrong, s.Password.check()...)
 	wrong = append(wrong, s.checkAccounts()...)
 	if s.StartURL != "" {

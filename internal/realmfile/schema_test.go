@@ -69,6 +69,7 @@ func TestSchema(t *testing.T) {
 		for name, index := range fieldsOf(reflect.TypeFor[realm.RateLimits]()) {
 			require.InDelta(t, reflect.ValueOf(standard.RateLimits).FieldByIndex(index).Int(), rates[name].(object)["default"], 0, name)
 		}
+		requireDefaults(t, "throttling", reflect.ValueOf(standard.Throttling), settings["throttling"].(object))
 		lifetimes := settings["lifetimes"].(object)["properties"].(object)
 		for name, index := range fieldsOf(reflect.TypeFor[realm.Lifetimes]()) {
 			written, err := realm.ParseDuration(lifetimes[name].(object)["default"].(string))
@@ -121,6 +122,22 @@ func TestSchema(t *testing.T) {
 			require.Error(t, err, content)
 		}
 	})
+}
+
+// requireDefaults walks the defaults that are used and a schema side by side.
+func requireDefaults(t *testing.T, path string, used reflect.Value, schema object) {
+	t.Helper()
+	if used.Kind() != reflect.Struct {
+		value, err := json.Marshal(used.Interface())
+		require.NoError(t, err)
+		written, err := json.Marshal(schema["default"])
+		require.NoError(t, err)
+		require.JSONEq(t, string(value), string(written), path)
+		return
+	}
+	for name, index := range fieldsOf(used.Type()) {
+		requireDefaults(t, path+"."+name, used.FieldByIndex(index), schema["properties"].(object)[name].(object))
+	}
 }
 
 func exampleLookup() Lookup {

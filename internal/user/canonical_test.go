@@ -164,11 +164,11 @@ func TestID02_ConstructorsTakeOneKindOnly(t *testing.T) {
 func TestLG03_SpellingsShareOneCounter(t *testing.T) {
 	t.Parallel()
 	var clock limittest.Clock
-	failures := limit.NewFailures(limit.NewMemory(clock.Now, 0), limit.DefaultPolicies())
+	failures := limit.NewFailures(limit.NewMemory(clock.Now, 0))
 	reserve := func(typed string) bool {
 		got, err := user.Canonical(typed)
 		require.NoError(t, err)
-		_, _, ok := failures.Reserve(t.Context(), limit.Account(got.Canonical))
+		_, _, ok := failures.Reserve(t.Context(), limit.DefaultPolicies(), limit.Account(got.Canonical))
 		return ok
 	}
 	for _, s := range []string{"Zoë@Example.com", "ZOË@EXAMPLE.COM", "zoe\u0308@example.com", "ｚｏë@ｅｘａｍｐｌｅ.ｃｏｍ", " zoë@example.com"} {

@@ -9,14 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
-	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/password"
 	"github.com/gatehouse-id/gatehouse/internal/problem"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
@@ -26,10 +24,10 @@ import (
 
 // Step asks for the first factor.
 type Step struct {
-	Hasher   *password.Hasher
-	Failures *limit.Failures
-	Now      func() time.Time
-	Random   io.Reader
+	Hasher *password.Hasher
+	Guard  flow.Guard
+	Now    func() time.Time
+	Random io.Reader
 }
 
 var _ flow.Alternative = Step{}
@@ -124,9 +122,9 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 	if err != nil {
 		return flow.Outcome{}, err
 	}
-	attempt, wait, ok := step.Failures.Await(ctx, keys(r, who, in.Address)...)
+	attempt, wait, ok := step.Guard.Password(ctx, r, who.account(), in.Address)
 	if !ok {
-		return throttled(again, wait), step.refuse(ctx, r, s, who, "throttled")
+		return flow.TryLater(again, wait), step.refuse(ctx, r, s, who, "throttled")
 	}
 	// Whether the attempt fails or the browser goes away: what was reserved stays counted.
 	result, err := step.verify(ctx, who, plain)
@@ -175,6 +173,14 @@ type candidate struct {
 	typed     string
 }
 
+// account is the name under which failures are counted: all spellings and names of a person share one (LG-03).
+func (c candidate) account() string {
+	if c.ID != uuid.Nil {
+		return c.ID.String()
+	}
+	return c.canonical
+}
+
 func (step Step) find(ctx context.Context, r realm.Realm, typed string) (candidate, error) {
 	who := candidate{typed: typed}
 	if len(typed) > maxIdentifier {
@@ -200,21 +206,6 @@ func (step Step) find(ctx context.Context, r realm.Realm, typed string) (candida
 	}
 	who.Candidate = found
 	return who, nil
-}
-
-// keys are the counters of an attempt: by account, so that all spellings and names of a person share one, by
-// address, and by the pair of them.
-func keys(r realm.Realm, who candidate, address netip.Addr) []limit.Key {
-	account := who.canonical
-	if who.ID != uuid.Nil {
-		account = who.ID.String()
-	}
-	from := limit.Prefix(address)
-	return []limit.Key{
-		limit.Account(r.LimitKey("password", "account", account)),
-		limit.Address(r.LimitKey("password", "address", from)),
-		limit.Pair(r.LimitKey("password", "pair", account, from)),
-	}
 }
 
 // verify compares with the person's hash or, when there is none, spends as much.
@@ -272,11 +263,4 @@ func (step Step) refuse(ctx context.Context, r realm.Realm, s *flow.State, who c
 
 func refused(key string, again flow.Page) flow.Outcome {
 	return flow.Outcome{Problem: &flow.Message{Key: key}, Page: again}
-}
-
-func throttled(again flow.Page, wait time.Duration) flow.Outcome {
-	minutes := int((wait + time.Minute - 1) / time.Minute)
-	return flow.Outcome{
-		Problem: &flow.Message{Key: "login.wait_only", Params: map[string]any{"n": minutes}}, Page: again, RetryAfter: wait,
-	}
 }

@@ -18,7 +18,6 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
 	"github.com/gatehouse-id/gatehouse/internal/lifecycle"
-	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/password"
 	"github.com/gatehouse-id/gatehouse/internal/password/policy"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
@@ -28,10 +27,10 @@ import (
 // Step asks for a new password.
 type Step struct {
 	flow.Chooser
-	// Failures counts wrong current passwords together with those at sign-in.
-	Failures *limit.Failures
-	Now      func() time.Time
-	Random   io.Reader
+	// Guard counts wrong current passwords together with those at sign-in.
+	Guard  flow.Guard
+	Now    func() time.Time
+	Random io.Reader
 }
 
 var _ flow.Step = Step{}
@@ -126,7 +125,11 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 	}
 	ctx = event.By(ctx, event.User, whose.ID.String())
 	if s.Redeemed != nil {
-		return flow.Outcome{}, r.InTx(ctx, func(tx realm.Tx) error { return step.recover(ctx, tx, s, hash) })
+		if err := r.InTx(ctx, func(tx realm.Tx) error { return step.recover(ctx, tx, s, hash) }); err != nil {
+			return flow.Outcome{}, err
+		}
+		step.Guard.Recovered(ctx, r, whose.ID, in.Address)
+		return flow.Outcome{}, nil
 	}
 	cookie, err := session.NewToken(step.Random)
 	if err != nil {
@@ -181,9 +184,7 @@ func (step Step) prove(ctx context.Context, r realm.Realm, s *flow.State, in flo
 	if plain == "" {
 		return flow.Outcome{Fields: map[string]flow.Message{"password": {Key: "login.password_required"}}, Page: again}, nil
 	}
-	account, from := s.User.ID.String(), limit.Prefix(in.Address)
-	attempt, wait, ok := step.Failures.Await(ctx, limit.Account(r.LimitKey("password", "account", account)),
-		limit.Address(r.LimitKey("password", "address", from)), limit.Pair(r.LimitKey("password", "pair", account, from)))
+	attempt, wait, ok := step.Guard.Password(ctx, r, flow.Account(s.User.ID, ""), in.Address)
 	if !ok {
 		return flow.TryLater(again, wait), nil
 	}

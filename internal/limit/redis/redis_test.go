@@ -202,15 +202,15 @@ func TestLG13_FiftyCallersShareOneBudgetOfTwoProcesses(t *testing.T) {
 		if s.Spend(t.Context(), "k", limit.Rate{Burst: 9, Every: time.Hour}).OK {
 			spent.Add(1)
 		}
-		f := limit.NewFailures(s, limit.DefaultPolicies())
-		if _, _, ok := f.Reserve(t.Context(), limit.Account("r|a"), limit.Address("r|x"), limit.Pair("r|a|x")); ok {
+		f := limit.NewFailures(s)
+		if _, _, ok := f.Reserve(t.Context(), limit.DefaultPolicies(), limit.Account("r|a"), limit.Address("r|x"), limit.Pair("r|a|x")); ok {
 			reserved.Add(1)
 		}
 	})
 	require.EqualValues(t, 9, spent.Load())
 	require.EqualValues(t, 5, reserved.Load())
 	require.Zero(t, early.Falls()+late.Falls())
-	_, wait, ok := limit.NewFailures(late, limit.DefaultPolicies()).Reserve(t.Context(), limit.Account("r|a"))
+	_, wait, ok := limit.NewFailures(late).Reserve(t.Context(), limit.DefaultPolicies(), limit.Account("r|a"))
 	require.False(t, ok)
 	require.LessOrEqual(t, wait, time.Second, "the clock is redis's, not the process's")
 }
@@ -325,8 +325,8 @@ func TestRedisSeesNoNames(t *testing.T) {
 	server := limittest.StartRedis(t)
 	s, _ := open(t, redis.Options{URL: "redis://" + server.Addr})
 	requireLive(t, s)
-	f := limit.NewFailures(s, limit.DefaultPolicies())
-	f.Reserve(t.Context(), limit.Account("realm|canary@example.test"), limit.Address("realm|canary-address"))
+	f := limit.NewFailures(s)
+	f.Reserve(t.Context(), limit.DefaultPolicies(), limit.Account("realm|canary@example.test"), limit.Address("realm|canary-address"))
 	s.Spend(t.Context(), "realm|canary", limit.Rate{Burst: 5, Every: time.Second})
 	admin, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
 	require.NoError(t, err)

@@ -83,7 +83,7 @@ func (g *Gate) Authenticate(ctx context.Context, r realm.Realm, from, claimed st
 	if _, suspect := g.suspects.Get(keys[1].Value); !suspect {
 		return g.first(ctx, r, from, claimed, try)
 	}
-	attempt, wait, ok := g.failures.Reserve(ctx, keys...)
+	attempt, wait, ok := g.failures.Reserve(ctx, limit.ClientPolicies(), keys...)
 	if !ok {
 		return TooSoon{wait}
 	}
@@ -110,7 +110,7 @@ func (g *Gate) first(ctx context.Context, r realm.Realm, from, claimed string, t
 	}
 	keys := failureKeys(r, claimed, from)
 	g.suspects.Put(keys[1].Value, struct{}{})
-	if _, wait, ok := g.failures.Reserve(ctx, keys...); !ok {
+	if _, wait, ok := g.failures.Reserve(ctx, limit.ClientPolicies(), keys...); !ok {
 		return TooSoon{wait}
 	}
 	return err

@@ -27,7 +27,7 @@ type bundle struct {
 func setup(rates realm.RateLimits) *bundle {
 	b := &bundle{realm: realm.Realm{Facts: &realm.Facts{ID: uuid.New(), Settings: realm.Settings{RateLimits: rates}.WithDefaults()}}}
 	memory := limit.NewMemory(b.clock.Now, 0)
-	b.Gate = admission.NewGate(memory, memory, limit.NewFailures(memory, limit.ClientPolicies()))
+	b.Gate = admission.NewGate(memory, memory, limit.NewFailures(memory))
 	return b
 }
 
@@ -123,7 +123,7 @@ func BenchmarkLimits(b *testing.B) {
 	memory := limit.NewMemory(time.Now, 0)
 	m, err := limit.NewMetrics(prometheus.NewRegistry())
 	require.NoError(b, err)
-	gate := admission.NewGate(m.Observe("address", memory), m.Observe("client", memory), limit.NewFailures(memory, limit.ClientPolicies()))
+	gate := admission.NewGate(m.Observe("address", memory), m.Observe("client", memory), limit.NewFailures(memory))
 	r := realm.Realm{Facts: &realm.Facts{ID: uuid.New(), Settings: realm.Settings{}.WithDefaults()}}
 	addr := netip.MustParseAddr("203.0.113.77")
 	fine := func() error { return nil }
