@@ -363,3 +363,28 @@ func TestRS06_ThePasswordPageComesAfterTheSecret(t *testing.T) {
 	require.Equal(t, "login", at(b.follow(i, b.answer(page, "new-password", chosenPassword))))
 	skip("once is enough", login, "login")
 }
+
+func TestSS04_AZ15_ARecoveryStopsWhenTheAccountIsDisabled(t *testing.T) {
+	t.Parallel()
+	i := start(t, realmFile("one"))
+	b, waiting := newBrowser(t), newBrowser(t)
+	page := b.redeem(i, b.recover(i, "ana"))
+	asked := waiting.recover(i, "ana")
+	code, link := i.secrets(t, "ana@example.test")
+	i.disable(t, "ana")
+	hash := one[string](t, i, "one", `SELECT hash FROM passwords WHERE user_id = $1`, i.person(t, "ana"))
+
+	b.follow(i, b.answer(page, "new-password", chosenPassword))
+	last := waiting.follow(i, waiting.answer(asked, "code", code))
+	if at(last) == "password" {
+		waiting.follow(i, waiting.answer(last, "new-password", chosenPassword))
+	}
+	phone := newBrowser(t)
+	if look := phone.get(link); look.StatusCode == http.StatusOK {
+		phone.follow(i, phone.button(i, look))
+	}
+	require.Equal(t, hash, one[string](t, i, "one", `SELECT hash FROM passwords WHERE user_id = $1`, i.person(t, "ana")))
+	for _, who := range []*browser{b, waiting, phone} {
+		require.Equal(t, "login_required", who.silent(i))
+	}
+}
