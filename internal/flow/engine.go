@@ -165,8 +165,8 @@ func (s *State) fillProgress(row db.StateRow) {
 	}
 	switch {
 	case row.RedeemedUserID != nil:
-		// The person was read by it, and is nobody who signed in.
-		if s.User != nil && !s.Lapsed {
+		// The person was read by it, and is nobody who signed in. A disabled account is nobody's to recover (AZ-15).
+		if s.User != nil && s.User.Active && !s.Lapsed {
 			s.Redeemed = &Redeemed{Purpose: challenge.Purpose(row.RedeemedPurpose), User: *s.User}
 		}
 		s.User, s.Consented = nil, nil

@@ -22,6 +22,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/password/policy"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
+	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
 // Step asks for a new password.
@@ -153,6 +154,9 @@ func (step Step) recover(ctx context.Context, tx realm.Tx, s *flow.State, hash s
 	if s.Redeemed.Purpose == challenge.Invite {
 		notice = "newpassword.done_first"
 	}
+	if err := hold(ctx, tx, s.Redeemed.User.ID); err != nil {
+		return err
+	}
 	if err := flow.Used(ctx, tx, s, notice); err != nil {
 		return err
 	}
@@ -162,9 +166,22 @@ func (step Step) recover(ctx context.Context, tx realm.Tx, s *flow.State, hash s
 	return err
 }
 
+// hold keeps the person as they are until the password is stored. Whoever was disabled or deleted since the flow was
+// read chooses none (AZ-15).
+func hold(ctx context.Context, tx realm.Tx, id uuid.UUID) error {
+	status, err := user.Hold(ctx, tx, id)
+	if errors.Is(err, realm.ErrUnknown) || (err == nil && status != user.Active) {
+		return flow.ErrGone
+	}
+	return err
+}
+
 // change stores the password of somebody who is signed in or about to be. Knowing the one before, and having chosen
 // this one, is a new proof: older ones may have been made with what was just replaced.
 func (step Step) change(ctx context.Context, tx realm.Tx, s *flow.State, hash string, cookie session.Token, keepOthers bool) error {
+	if err := hold(ctx, tx, s.User.ID); err != nil {
+		return err
+	}
 	now := step.Now()
 	n := lifecycle.NewPassword{User: s.User.ID, Hash: hash, KeepOthers: keepOthers}
 	if s.Session != nil && s.Session.UserID == s.User.ID {
