@@ -75,13 +75,18 @@ func (e *Engine) Begin(ctx context.Context, r realm.Realm, browser session.Token
 		return s, nil
 	}
 	row, err := db.New().State(ctx, r, db.StateParams{
-		BrowserHash: browser.Hash(), Now: s.Now, ClientID: c.ClientID, WithNames: s.Request.LoginHint != "",
+		BrowserHash: browser.Hash(), Now: s.Now, ClientID: c.ClientID, WithNames: s.Request.LoginHint != "" || demandsProfile(r),
 		WithEmail: On(r.Flags.RequireEmailVerification),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the state of a request: %w", err)
 	}
 	return s, e.fill(r, s, row)
+}
+
+// demandsProfile tells whether the realm wants to know something of everybody.
+func demandsProfile(r realm.Realm) bool {
+	return slices.ContainsFunc(r.Settings.Profile, func(f realm.ProfileField) bool { return f.Required })
 }
 
 // Load reads the state of the flow of tx, by one statement. When the flow is not this browser's it returns ErrGone.

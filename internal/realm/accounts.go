@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Registration says who may make an account of their own, where ALLOW_AUTO_REGISTRATION lets people at all.
@@ -47,12 +48,15 @@ func ProfileClaims() []string {
 	return []string{"name", "given_name", "family_name", "nickname", "birthdate", "phone_number", "website", "zoneinfo"}
 }
 
+// beyondASCII keeps out domains that would match no canonical address.
+func beyondASCII(c rune) bool { return c > unicode.MaxASCII }
+
 func (s Settings) checkAccounts() []string {
 	var wrong []string
 	for where, domains := range map[string][]string{"allow_domains": s.Registration.AllowDomains, "deny_domains": s.Registration.DenyDomains} {
 		for _, d := range domains {
-			if d == "" || strings.ContainsAny(d, "@/: *") || strings.HasPrefix(d, ".") {
-				wrong = append(wrong, fmt.Sprintf("registration.%s: %q is not a domain; write example.com, which stands for its subdomains too", where, d))
+			if d == "" || strings.ContainsAny(d, "@/: *") || strings.HasPrefix(d, ".") || strings.ContainsFunc(d, beyondASCII) {
+				wrong = append(wrong, fmt.Sprintf("registration.%s: %q is not a domain; write example.com, which stands for its subdomains too, and xn--… for letters beyond a to z", where, d))
 			}
 		}
 	}

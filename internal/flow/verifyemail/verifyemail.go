@@ -39,11 +39,15 @@ func (Step) Unmet() flow.Code { return flow.InteractionRequired }
 
 // Pending implements flow.Step.
 func (Step) Pending(s *flow.State) bool {
-	if awaits(s) && (s.User == nil || s.Kind == flow.KindMailed) {
-		return true // somebody asked for an account, and is nobody yet
+	if awaits(s) && (registers(s) || s.Kind == flow.KindMailed) {
+		return true
 	}
 	return s.Redeemed == nil && s.User != nil && s.User.Active && flow.On(s.Realm.Flags.RequireEmailVerification) && !s.User.EmailVerified
 }
+
+// registers tells whether whoever waits for a code is nobody yet: they asked for an account. That somebody is signed in
+// in this browser, who wanted another account, is no answer to that.
+func registers(s *flow.State) bool { return s.User == nil || s.Another || !s.ProvedHere() }
 
 func awaits(s *flow.State) bool {
 	return s.Redeemed == nil && s.Awaited != nil && s.Awaited.Purpose == challenge.Verify
@@ -69,7 +73,7 @@ func page(address string) flow.Page {
 
 func (step Step) codePage(s *flow.State) flow.Page {
 	f := flow.CodeFields{CheckURL: s.URL(dispatcher(s))}
-	if s.User == nil && s.Kind == flow.KindAuthorize && !flow.On(s.Realm.Flags.RequireEmailVerification) {
+	if registers(s) && s.Kind == flow.KindAuthorize && !flow.On(s.Realm.Flags.RequireEmailVerification) {
 		f.SkipURL = s.URL("login")
 	}
 	return step.Codes.Page(s, f)
@@ -100,7 +104,7 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 		if s.Kind == flow.KindMailed {
 			return flow.Hold(ctx, tx, s, "verify.done")
 		}
-		if s.User != nil {
+		if s.User != nil && s.User.ID == id {
 			return nil
 		}
 		// The password of the new account was typed in this flow.
