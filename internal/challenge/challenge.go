@@ -118,7 +118,11 @@ func issue(ctx context.Context, tx realm.Tx, random io.Reader, n New, template s
 			return secrets{}, fmt.Errorf("seal a challenge's payload: %w", err)
 		}
 	}
-	if _, err := db.New().EndOthers(ctx, tx, db.EndOthersParams{UserID: p.UserID, Purpose: p.Purpose, Tx: n.Tx, Now: &now}); err != nil {
+	replaces := db.EndOthersParams{UserID: p.UserID, Purpose: p.Purpose, Tx: n.Tx, Now: &now}
+	if n.Decoy {
+		replaces.UserID = nil // a stranger who types an address ends nothing of its owner's
+	}
+	if _, err := db.New().EndOthers(ctx, tx, replaces); err != nil {
 		return secrets{}, fmt.Errorf("end older challenges: %w", err)
 	}
 	if err := db.New().Insert(ctx, tx, p); err != nil {
