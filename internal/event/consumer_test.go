@@ -172,7 +172,9 @@ func TestReaderWaitsForTransactionsThatCommitLate(t *testing.T) {
 	close(release)
 	require.NoError(t, <-done)
 	until(t, r, c, 2)
-	require.Equal(t, []string{"one:early", "two:later"}, c.read(), "nothing was skipped")
+	// In no order: a batch is handled realm by realm, and what another test is doing may keep the event that made realm
+	// two back until then.
+	require.ElementsMatch(t, []string{"one:early", "two:later"}, c.read(), "nothing was skipped")
 
 	t.Run("and what was rolled back never happened", func(t *testing.T) {
 		errStop := errors.New("stop")
