@@ -20,23 +20,6 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
 
-// introspection is the answer of RFC 7662 §2.2.
-type introspection struct {
-	Active    bool     `json:"active"`
-	TokenType string   `json:"token_type,omitempty"`
-	Issuer    string   `json:"iss,omitempty"`
-	Subject   string   `json:"sub,omitempty"`
-	Audience  audience `json:"aud,omitempty"`
-	ClientID  string   `json:"client_id,omitempty"`
-	Scope     string   `json:"scope,omitempty"`
-	Expires   int64    `json:"exp,omitempty"`
-	IssuedAt  int64    `json:"iat,omitempty"`
-	ID        string   `json:"jti,omitempty"`
-	AuthTime  int64    `json:"auth_time,omitempty"`
-	ACR       string   `json:"acr,omitempty"`
-	AMR       []string `json:"amr,omitempty"`
-}
-
 // introspect is the introspection endpoint (RFC 7662). A token is shown to its client, and an access token to clients
 // that are set to introspect its audience; to everybody else every token is inactive, like one that never was.
 func (p *Provider) introspect(c *echo.Context) error {
@@ -56,7 +39,7 @@ func (p *Provider) introspect(c *echo.Context) error {
 		return p.refuseToken(c, cl, err)
 	}
 	if web.Accepts(c.Request().Header.Get(echo.HeaderAccept), introspectionJWT) <= 0 {
-		return c.JSON(http.StatusOK, answer)
+		return c.JSONBlob(http.StatusOK, answer.JSON())
 	}
 	return p.signedIntrospection(c, r, cl, answer)
 }
@@ -65,16 +48,16 @@ func (p *Provider) introspect(c *echo.Context) error {
 const introspectionJWT = "application/token-introspection+jwt"
 
 // signedIntrospection answers with a JWT, for resource servers that have to show what they were told (RFC 9701 §5).
-func (p *Provider) signedIntrospection(c *echo.Context, r realm.Realm, cl client.Client, answer introspection) error {
+func (p *Provider) signedIntrospection(c *echo.Context, r realm.Realm, cl client.Client, answer accesstoken.Introspection) error {
 	key, err := p.Keys.Signer(c.Request().Context(), r, r.Settings.SigningAlg)
 	if err != nil {
 		return p.refuseToken(c, cl, err)
 	}
 	claims, err := json.Marshal(struct {
-		Issuer   string        `json:"iss"`
-		Audience string        `json:"aud"`
-		IssuedAt int64         `json:"iat"`
-		Answer   introspection `json:"token_introspection"`
+		Issuer   string                    `json:"iss"`
+		Audience string                    `json:"aud"`
+		IssuedAt int64                     `json:"iat"`
+		Answer   accesstoken.Introspection `json:"token_introspection"`
 	}{r.Issuer, cl.ClientID, p.Now().Unix(), answer})
 	if err != nil {
 		return p.refuseToken(c, cl, err)
@@ -86,29 +69,29 @@ func (p *Provider) signedIntrospection(c *echo.Context, r realm.Realm, cl client
 	return c.Blob(http.StatusOK, introspectionJWT, []byte(jwt))
 }
 
-func (p *Provider) inspect(ctx context.Context, r realm.Realm, cl client.Client, token string) (introspection, error) {
+func (p *Provider) inspect(ctx context.Context, r realm.Realm, cl client.Client, token string) (accesstoken.Introspection, error) {
 	if presented, ours := grant.ParseRefreshToken(r, token); ours {
 		return p.inspectRefresh(ctx, r, cl, presented)
 	}
 	claims, err := p.verifyAccessToken(ctx, r, token)
 	if errors.Is(err, keyset.ErrInvalid) {
-		return introspection{}, nil
+		return accesstoken.Introspection{}, nil
 	}
 	if err != nil {
-		return introspection{}, err
+		return accesstoken.Introspection{}, err
 	}
 	if claims.ClientID != cl.ClientID && !mayIntrospect(cl, claims.Audience) {
-		return introspection{}, nil
+		return accesstoken.Introspection{}, nil
 	}
 	id, err := grantOf(claims)
 	if err != nil {
-		return introspection{}, nil //nolint:nilerr // a token that names no authorization of ours is inactive
+		return accesstoken.Introspection{}, nil //nolint:nilerr // a token that names no authorization of ours is inactive
 	}
 	live, err := grant.TokenLive(ctx, r, id, claims.ID, p.Now())
 	if err != nil || !live {
-		return introspection{}, err
+		return accesstoken.Introspection{}, err
 	}
-	return introspection{
+	return accesstoken.Introspection{
 		Active: true, TokenType: "Bearer", Issuer: claims.Issuer, Subject: claims.Subject, Audience: claims.Audience, ClientID: claims.ClientID,
 		Scope: claims.Scope, Expires: claims.Expires, IssuedAt: claims.IssuedAt, ID: claims.ID, AuthTime: claims.AuthTime, ACR: claims.ACR, AMR: claims.AMR,
 	}, nil
@@ -128,20 +111,20 @@ func grantOf(claims accesstoken.Claims) (uuid.UUID, error) {
 }
 
 // inspectRefresh shows a refresh token to the client that it was given to, and to nobody else.
-func (p *Provider) inspectRefresh(ctx context.Context, r realm.Realm, cl client.Client, presented grant.RefreshToken) (introspection, error) {
+func (p *Provider) inspectRefresh(ctx context.Context, r realm.Realm, cl client.Client, presented grant.RefreshToken) (accesstoken.Introspection, error) {
 	now := p.Now()
 	g, err := grant.ByID(ctx, r, presented.Grant, now)
 	if errors.Is(err, realm.ErrUnknown) {
-		return introspection{}, nil
+		return accesstoken.Introspection{}, nil
 	}
 	if err != nil {
-		return introspection{}, err
+		return accesstoken.Introspection{}, err
 	}
 	standing := g.Standing(presented, now)
 	if g.ClientID != cl.ClientID || (standing != grant.Current && standing != grant.Repeated) {
-		return introspection{}, nil
+		return accesstoken.Introspection{}, nil
 	}
-	return introspection{
+	return accesstoken.Introspection{
 		Active: true, Issuer: r.Issuer, Subject: g.Subject, ClientID: g.ClientID, Scope: strings.Join(g.Scopes, " "),
 		Expires: g.IdleAt.Unix(), IssuedAt: g.RotatedAt.Unix(), AuthTime: g.AuthTime.Unix(), ACR: g.ACR, AMR: g.AMR,
 	}, nil

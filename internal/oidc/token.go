@@ -16,27 +16,18 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/grant"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/accesstoken"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/admission"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
 
-// tokenResponse is RFC 6749 §5.1 and OpenID Connect Core §3.1.3.3.
-type tokenResponse struct {
-	AccessToken  string `json:"access_token"`
-	TokenType    string `json:"token_type"`
-	ExpiresIn    int64  `json:"expires_in"`
-	Scope        string `json:"scope,omitempty"`
-	IDToken      string `json:"id_token,omitempty"`
-	RefreshToken string `json:"refresh_token,omitempty"`
-}
-
 // token is the token endpoint (RFC 6749 §3.2).
 func (p *Provider) token(c *echo.Context) error {
 	ctx := c.Request().Context()
 	form, cl, err := p.clientRequest(c, readGrantCredentials)
-	var resp *tokenResponse
+	var resp accesstoken.Response
 	if err == nil {
 		resp, err = p.grantTokens(ctx, web.Realm(c), c.Request(), form, cl)
 	}
@@ -46,7 +37,7 @@ func (p *Provider) token(c *echo.Context) error {
 	}
 	p.Metrics.ObserveToken(form.Get("grant_type"), "issued")
 	web.Note(c, slog.String("client_id", cl.ClientID), slog.String("grant_type", form.Get("grant_type")))
-	return c.JSON(http.StatusOK, resp)
+	return c.JSONBlob(http.StatusOK, resp.JSON())
 }
 
 // clientRequest reads the form of an endpoint that clients call and authenticates the client by what read finds.
@@ -79,10 +70,10 @@ func (p *Provider) clientRequest(c *echo.Context, read func(*http.Request, url.V
 
 // grantTokens reads, lets fosite decide and signs without holding a connection, then commits by one conditional
 // statement.
-func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Request, form url.Values, cl client.Client) (*tokenResponse, error) {
+func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Request, form url.Values, cl client.Client) (accesstoken.Response, error) {
 	grantType := form.Get("grant_type")
 	if refusal := checkGrant(grantType, form, cl); refusal != nil {
-		return nil, refusal
+		return accesstoken.Response{}, refusal
 	}
 	ctx, u := p.begin(event.By(ctx, event.Client, cl.ClientID), r, cl)
 	if cl.ClaimsInIDToken { // one read more, for these clients only
@@ -91,7 +82,7 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 		}
 	}
 	if err := p.chooseKeys(ctx, u, cl); err != nil {
-		return nil, err
+		return accesstoken.Response{}, err
 	}
 	u.GrantType = grantType
 	ar, err := p.fosite.NewAccessRequest(ctx, req, &store.Session{})
@@ -99,18 +90,18 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 		err = grantScopes(ar, grantType, form, cl)
 	}
 	if err != nil {
-		return nil, p.proofFailed(ctx, u, cl, grantType, err)
+		return accesstoken.Response{}, p.proofFailed(ctx, u, cl, grantType, err)
 	}
 	resp, err := p.fosite.NewAccessResponse(ctx, ar)
 	if err != nil {
-		return nil, p.proofFailed(ctx, u, cl, grantType, err)
+		return accesstoken.Response{}, p.proofFailed(ctx, u, cl, grantType, err)
 	}
 	refresh, _ := resp.GetExtra("refresh_token").(string)
 	if err := p.commit(ctx, u, refresh != ""); err != nil {
-		return nil, p.proofFailed(ctx, u, cl, grantType, err)
+		return accesstoken.Response{}, p.proofFailed(ctx, u, cl, grantType, err)
 	}
 	idToken, _ := resp.GetExtra("id_token").(string)
-	return &tokenResponse{
+	return accesstoken.Response{
 		AccessToken: resp.GetAccessToken(), TokenType: "Bearer", ExpiresIn: int64(accessEnds(u).Sub(u.Now) / time.Second),
 		Scope: strings.Join(ar.GetGrantedScopes(), " "), IDToken: idToken, RefreshToken: refresh,
 	}, nil

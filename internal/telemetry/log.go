@@ -53,28 +53,39 @@ type facts struct{ requestID, realm string }
 
 // WithRequest returns a context whose log lines bear that request id.
 func WithRequest(ctx context.Context, requestID string) context.Context {
-	f := factsOf(ctx)
-	f.requestID = requestID
-	return context.WithValue(ctx, contextKey{}, f)
+	f, _ := factsOf(ctx)
+	return context.WithValue(ctx, contextKey{}, &facts{requestID: requestID, realm: f.realm})
 }
 
 // WithRealm returns a context whose log lines bear that realm's slug.
 func WithRealm(ctx context.Context, slug string) context.Context {
-	f := factsOf(ctx)
-	f.realm = slug
-	return context.WithValue(ctx, contextKey{}, f)
+	f, _ := factsOf(ctx)
+	return context.WithValue(ctx, contextKey{}, &facts{requestID: f.requestID, realm: slug})
+}
+
+// SetRealm is WithRealm for the context that WithRequest returned and all that come of it, without another context: a
+// request learns its realm on its way. Nothing else may use the context meanwhile.
+func SetRealm(ctx context.Context, slug string) {
+	if _, own := factsOf(ctx); own != nil {
+		own.realm = slug
+	}
 }
 
 // RequestID returns the request id of the context, or nothing.
-func RequestID(ctx context.Context) string { return factsOf(ctx).requestID }
-
-func factsOf(ctx context.Context) facts {
-	f, _ := ctx.Value(contextKey{}).(facts)
-	return f
+func RequestID(ctx context.Context) string {
+	f, _ := factsOf(ctx)
+	return f.requestID
 }
 
-func (f facts) attrs() []slog.Attr {
-	attrs := make([]slog.Attr, 0, 2)
+// factsOf returns the facts of the context and where they are kept, nil when there are none.
+func factsOf(ctx context.Context) (facts, *facts) {
+	if f, ok := ctx.Value(contextKey{}).(*facts); ok {
+		return *f, f
+	}
+	return facts{}, nil
+}
+
+func (f facts) appendTo(attrs []slog.Attr) []slog.Attr {
 	if f.requestID != "" {
 		attrs = append(attrs, slog.String("request_id", f.requestID))
 	}
@@ -98,23 +109,24 @@ func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 func (h *handler) Handle(ctx context.Context, record slog.Record) error {
-	clean := slog.NewRecord(record.Time, record.Level, escape(scrub(record.Message)), record.PC)
+	var room [12]slog.Attr // most lines have fewer, and then stay off the heap
+	attrs := room[:0]
 	record.Attrs(func(attr slog.Attr) bool {
-		clean.AddAttrs(redact(h.groups, attr))
+		attrs = append(attrs, redact(h.groups, attr))
 		return true
 	})
-	f := factsOf(ctx)
-	if f == (facts{}) {
-		return h.inner.Handle(ctx, clean)
-	}
+	f, _ := factsOf(ctx)
+	target := h.inner
 	if len(h.groups) == 0 {
-		clean.AddAttrs(f.attrs()...)
-		return h.inner.Handle(ctx, clean)
+		attrs = f.appendTo(attrs)
+	} else if f != (facts{}) {
+		target = h.root.WithAttrs(f.appendTo(nil))
+		for _, step := range h.steps {
+			target = step(target)
+		}
 	}
-	target := h.root.WithAttrs(f.attrs())
-	for _, step := range h.steps {
-		target = step(target)
-	}
+	clean := slog.NewRecord(record.Time, record.Level, escape(scrub(record.Message)), record.PC)
+	clean.AddAttrs(attrs...)
 	return target.Handle(ctx, clean)
 }
 

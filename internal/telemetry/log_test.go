@@ -154,6 +154,20 @@ func TestLogger(t *testing.T) {
 		require.Contains(t, lines[1], `"request_id":"r-1","realm":"demo","b":2,"g":{"c":3,"d":4}`)
 		require.NotContains(t, lines[2], "request_id")
 	})
+	t.Run("names_the_realm_of_a_request_on_its_way", func(t *testing.T) {
+		t.Parallel()
+		ctx := telemetry.WithRequest(context.Background(), "r-1")
+		telemetry.SetRealm(context.Background(), "nowhere") // of no request: nothing to remember it
+		telemetry.SetRealm(ctx, "demo")
+		other := telemetry.WithRealm(ctx, "other")
+		out := log(t, "json", func(l *slog.Logger) {
+			l.InfoContext(ctx, "own")
+			l.InfoContext(other, "of another")
+		})
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		require.Contains(t, lines[0], `"request_id":"r-1","realm":"demo"`)
+		require.Contains(t, lines[1], `"request_id":"r-1","realm":"other"`)
+	})
 	t.Run("auto_is_json_when_nobody_watches", func(t *testing.T) {
 		t.Parallel()
 		out := log(t, "auto", func(l *slog.Logger) { l.Info("x") })

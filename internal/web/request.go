@@ -50,8 +50,7 @@ func of(c *echo.Context) *request {
 // SetRealm says which realm the request is for. Pages, cookies and log lines follow it.
 func SetRealm(c *echo.Context, r realm.Realm) {
 	of(c).realm = r
-	req := c.Request()
-	c.SetRequest(req.WithContext(telemetry.WithRealm(req.Context(), r.Slug)))
+	telemetry.SetRealm(c.Request().Context(), r.Slug)
 }
 
 // Realm is the realm of the request; before SetRealm it is zero, its Facts nil.

@@ -22,6 +22,25 @@ func TestJSONIsWhatEncodingJSONMakes(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, string(want), string(a.JSON()))
 	}
+	for _, r := range []accesstoken.Response{
+		{},
+		{AccessToken: "a.b.c", TokenType: "Bearer", ExpiresIn: 300},
+		{AccessToken: "a", TokenType: "Bearer", ExpiresIn: -1, Scope: "openid \"<", IDToken: "d.e.f", RefreshToken: "r"},
+	} {
+		want, err := json.Marshal(r)
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(r.JSON()))
+	}
+	for _, i := range []accesstoken.Introspection{
+		{},
+		{Active: true, TokenType: "Bearer", Issuer: "i", Subject: "s", Audience: []string{"a"}, ClientID: "c", Expires: 2, IssuedAt: 1, ID: "j"},
+		{Active: true, Audience: []string{"a", "b"}, Scope: "openid", AuthTime: 3, ACR: "1", AMR: []string{"pwd"}},
+		{Audience: []string{}, AMR: []string{}, Subject: "\u2028"},
+	} {
+		want, err := json.Marshal(i)
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(i.JSON()))
+	}
 }
 
 func BenchmarkJSON(b *testing.B) {
