@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -8,6 +10,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/app"
 	"github.com/gatehouse-id/gatehouse/internal/config"
+	"github.com/gatehouse-id/gatehouse/internal/telemetry"
 )
 
 func (c *cli) serve() *cobra.Command {
@@ -26,7 +29,12 @@ It does the background work as well, unless GATEHOUSE_WORKER is off.`,
 			if err != nil {
 				return err
 			}
-			return c.Do.Serve(cmd.Context(), p)
+			log, finish, err := telemetry.NewServerLogger(c.Stderr, p.Config.LogFormat, p.Config.LogLevel)
+			if err != nil {
+				return fmt.Errorf("make the log: %w", err)
+			}
+			p.Log = log
+			return errors.Join(c.Do.Serve(cmd.Context(), p), finish())
 		},
 	}
 	addSettingFlags(cmd)

@@ -99,7 +99,7 @@ func process(database, public string, stderr io.Writer) (app.Process, error) {
 	if err != nil {
 		return app.Process{}, fmt.Errorf("make the configuration: %w", err)
 	}
-	log, err := telemetry.NewLogger(stderr, "json", slog.LevelInfo)
+	log, _, err := telemetry.NewServerLogger(stderr, "json", slog.LevelInfo)
 	if err != nil {
 		return app.Process{}, err
 	}

@@ -10,6 +10,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,18 +23,39 @@ import (
 // that may carry a secret are masked (see redact), control characters are
 // escaped, and request_id and realm are added from the context.
 func NewLogger(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
-	// Not by ReplaceAttr: with it slog writes each attribute, time and level too, by a slower way.
-	options := &slog.HandlerOptions{Level: level}
-	var inner slog.Handler
-	switch {
-	case format == "text", format == "auto" && terminal(w):
-		inner = slog.NewTextHandler(w, options)
-	case format == "json", format == "auto":
-		inner = slog.NewJSONHandler(w, options)
-	default:
-		return nil, fmt.Errorf("unknown log format %q", format)
+	inner, err := newInner(w, format, level, terminal(w))
+	if err != nil {
+		return nil, err
 	}
 	return slog.New(&handler{root: inner, inner: inner}), nil
+}
+
+// NewServerLogger is NewLogger for a server, whose lines leave many at a time: each within 50 ms, a warning or an error
+// at once and with all before it. A process that is killed loses what had not left. To a terminal lines go one by one.
+// Nothing else may write to w before finish, which writes what is left, and is called at the end.
+func NewServerLogger(w io.Writer, format string, level slog.Leveler) (log *slog.Logger, finish func() error, err error) {
+	if terminal(w) {
+		log, err = NewLogger(w, format, level)
+		return log, func() error { return nil }, err
+	}
+	gathered := newLines(w)
+	inner, err := newInner(gathered, format, level, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	return slog.New(&handler{lines: gathered, root: inner, inner: inner}), gathered.finish, nil
+}
+
+func newInner(w io.Writer, format string, level slog.Leveler, watched bool) (slog.Handler, error) {
+	// Not by ReplaceAttr: with it slog writes each attribute, time and level too, by a slower way.
+	options := &slog.HandlerOptions{Level: level}
+	switch {
+	case format == "text", format == "auto" && watched:
+		return slog.NewTextHandler(w, options), nil
+	case format == "json", format == "auto":
+		return slog.NewJSONHandler(w, options), nil
+	}
+	return nil, fmt.Errorf("unknown log format %q", format)
 }
 
 // terminal reports whether w is a character device.
@@ -98,6 +120,7 @@ func (f facts) appendTo(attrs []slog.Attr) []slog.Attr {
 // handler redacts each record and adds the facts of the context to it, at the top level even when the logger has open
 // groups: it then replays what was done to it on the root handler.
 type handler struct {
+	lines  *lines // that urgent records do not wait in; nil when nothing waits
 	root   slog.Handler
 	inner  slog.Handler
 	steps  []func(slog.Handler) slog.Handler
@@ -127,7 +150,11 @@ func (h *handler) Handle(ctx context.Context, record slog.Record) error {
 	}
 	clean := slog.NewRecord(record.Time, record.Level, escape(scrub(record.Message)), record.PC)
 	clean.AddAttrs(attrs...)
-	return target.Handle(ctx, clean)
+	err := target.Handle(ctx, clean)
+	if h.lines != nil && record.Level >= slog.LevelWarn {
+		return errors.Join(err, h.lines.finish())
+	}
+	return err
 }
 
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
@@ -147,6 +174,7 @@ func (h *handler) WithGroup(name string) slog.Handler {
 
 func (h *handler) with(groups []string, step func(slog.Handler) slog.Handler) slog.Handler {
 	return &handler{
+		lines:  h.lines,
 		root:   h.root,
 		inner:  step(h.inner),
 		steps:  append(slices.Clip(h.steps), step),

@@ -9,8 +9,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -204,4 +207,78 @@ func BenchmarkLogLine(b *testing.B) {
 		logger.InfoContext(ctx, "request", "method", "POST", "route", "/r/:realm/token", "status", 200,
 			"client", "web", "took_ms", 3)
 	}
+}
+
+// pieces are what was written, write by write.
+type pieces struct {
+	mu     sync.Mutex
+	writes []string
+	err    error
+}
+
+func (p *pieces) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.writes = append(p.writes, string(b))
+	return len(b), p.err
+}
+
+func (p *pieces) all() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.writes)
+}
+
+func TestServerLogger(t *testing.T) {
+	t.Parallel()
+
+	t.Run("writes_many_lines_at_a_time", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			out := &pieces{}
+			log, finish, err := telemetry.NewServerLogger(out, "json", slog.LevelInfo)
+			require.NoError(t, err)
+			log.Info("one")
+			log.Info("two")
+			require.Empty(t, out.all())
+			time.Sleep(51 * time.Millisecond)
+			synctest.Wait()
+			require.Len(t, out.all(), 1, "a line waited too long, or not at all")
+			require.Equal(t, 2, strings.Count(out.all()[0], "\n"))
+			log.Info("three")
+			require.NoError(t, finish())
+			require.Len(t, out.all(), 2)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			require.Len(t, out.all(), 2)
+		})
+	})
+	t.Run("does_not_let_a_warning_wait", func(t *testing.T) {
+		t.Parallel()
+		out := &pieces{}
+		log, _, err := telemetry.NewServerLogger(out, "json", slog.LevelInfo)
+		require.NoError(t, err)
+		log.Info("before")
+		log.With("a", 1).WithGroup("g").Warn("urgent")
+		require.Equal(t, 2, strings.Count(strings.Join(out.all(), ""), "\n"))
+	})
+	t.Run("gathers_no_more_than_it_has_room_for", func(t *testing.T) {
+		t.Parallel()
+		out := &pieces{}
+		log, finish, err := telemetry.NewServerLogger(out, "json", slog.LevelInfo)
+		require.NoError(t, err)
+		for range 1000 {
+			log.Info(strings.Repeat("x", 100))
+		}
+		require.NoError(t, finish())
+		require.Greater(t, len(out.all()), 3)
+		require.Equal(t, 1000, strings.Count(strings.Join(out.all(), ""), "\n"))
+	})
+	t.Run("reports_a_disk_that_is_full", func(t *testing.T) {
+		t.Parallel()
+		log, finish, err := telemetry.NewServerLogger(&pieces{err: errors.New("no space left")}, "json", slog.LevelInfo)
+		require.NoError(t, err)
+		log.Info("lost")
+		require.ErrorContains(t, finish(), "no space left")
+	})
 }
