@@ -113,8 +113,8 @@ type Grant struct {
 	SessionLive bool
 }
 
-// Issue stores g and the code that was made for it. It is ErrLost when the session has ended meanwhile or its person may
-// not use it any more.
+// Issue stores g and the code that was made for it. It is ErrLost when the session has ended meanwhile. Who ends
+// everything of the person at the same time is waited for, and then the code is not Redeemable.
 func Issue(ctx context.Context, w realm.Writer, g Grant, c Code) error {
 	request, err := json.Marshal(g.Request)
 	if err != nil {
@@ -173,6 +173,12 @@ func found(row db.ByIDRow, err error) (Grant, error) {
 		return Grant{}, fmt.Errorf("read an authorization request: %w", err)
 	}
 	return g, nil
+}
+
+// Redeemable tells whether the code may be exchanged: once, before it expires, and only within the session that it was
+// given in, offline access or not.
+func (g Grant) Redeemable(now time.Time) bool {
+	return !g.CodeUsed && !g.Revoked && g.UserActive && g.SessionLive && now.Before(g.CodeExpiresAt)
 }
 
 // Usable tells whether tokens may still come of the authorization: it and its person are active, and so is its

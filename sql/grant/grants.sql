@@ -1,11 +1,12 @@
 -- name: Issue :execrows
--- Issue stores an authorization whose code is about to be sent, while its session lives: none may begin after
--- everything of the person's was ended.
+-- Issue stores an authorization whose code is about to be sent, while its session lives. It waits, by its foreign key,
+-- for whoever is ending everything of the person (user.Hold). What it stores after them is of an ended session, in which
+-- no code is redeemed; what it stored before, they see and revoke.
 INSERT INTO grants (id, client_id, user_id, session_id, scopes, audience, request, auth_time, amr, acr, created_at, code_hash, code_expires_at,
   idle_at, ends_at, offline)
 SELECT @id, @client_id, @user_id, @session_id, @scopes, @audience, @request, @auth_time, @amr, @acr, @now, @code_hash, @code_expires_at,
   @idle_at, @ends_at, @offline
-WHERE hold_session(@session_id, @user_id, @now);
+WHERE EXISTS (SELECT 1 FROM sessions s WHERE s.id = @session_id AND s.user_id = @user_id AND s.ended_at IS NULL AND s.ends_at > @now);
 
 -- name: ByCode :one
 -- ByCode reads the authorization of a code, what became of it, and whether its person may still use it. The code

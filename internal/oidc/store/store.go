@@ -149,8 +149,7 @@ func (s Storage) GetAuthorizeCodeSession(ctx context.Context, code string, _ fos
 	case g.CodeUsed:
 		u.Reused = true
 		return u.request, fosite.ErrInvalidatedAuthorizeCode
-	case g.Revoked, !g.UserActive, !g.SessionLive, !u.Now.Before(g.CodeExpiresAt):
-		// A code is always redeemed within the session that it was given in, offline access or not.
+	case !g.Redeemable(u.Now):
 		return nil, fosite.ErrNotFound
 	}
 	return u.request, nil

@@ -202,7 +202,7 @@ INSERT INTO grants (id, client_id, user_id, session_id, scopes, audience, reques
   idle_at, ends_at, offline)
 SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,
   $14, $15, $16
-WHERE hold_session($4, $3, $11)
+WHERE EXISTS (SELECT 1 FROM sessions s WHERE s.id = $4 AND s.user_id = $3 AND s.ended_at IS NULL AND s.ends_at > $11)
 `
 
 type IssueParams struct {
@@ -224,8 +224,9 @@ type IssueParams struct {
 	Offline       bool
 }
 
-// Issue stores an authorization whose code is about to be sent, while its session lives: none may begin after
-// everything of the person's was ended.
+// Issue stores an authorization whose code is about to be sent, while its session lives. It waits, by its foreign key,
+// for whoever is ending everything of the person (user.Hold). What it stores after them is of an ended session, in which
+// no code is redeemed; what it stored before, they see and revoke.
 func (q *Queries) Issue(ctx context.Context, db DBTX, arg IssueParams) (int64, error) {
 	result, err := db.Exec(ctx, issue,
 		arg.ID,
