@@ -41,6 +41,7 @@ func (c *cli) keysList() *cobra.Command {
 
 func (c *cli) keysRotate() *cobra.Command {
 	var alg string
+	var now bool
 	cmd := &cobra.Command{
 		Use:   "rotate REALM",
 		Short: "Publish a realm's next keys before their time",
@@ -48,25 +49,34 @@ func (c *cli) keysRotate() *cobra.Command {
 
 Keys rotate by themselves, every 90 days unless the realm's lifetimes.signing_key says otherwise. This begins it now:
 the next key is published at once and signs after %d hours, when every application has read it. A key that waits already
-is kept. What the old key signed stays good.`, keyset.Ahead/time.Hour),
+is kept. What the old key signed stays good.
+
+With --now, for an emergency, the next key signs at once. That costs something: whoever keeps the key set as its headers
+allow refuses every new token until they read it again, at most five minutes later. The old key stays published and its
+tokens good: when others may know its private half, end it by gatehouse keys revoke instead.`, keyset.Ahead/time.Hour),
 		Args: exactly(1, "REALM"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := c.process(cmd, config.ModeRealm)
 			if err != nil {
 				return err
 			}
-			kids, err := c.Do.KeysRotate(cmd.Context(), p, args[0], alg)
+			kids, err := c.Do.KeysRotate(cmd.Context(), p, args[0], alg, now)
 			if err != nil {
 				return err
 			}
-			if c.output == outputJSON {
-				return c.printJSON(map[string][]string{"next": kids})
+			state, text := keyset.Next, fmt.Sprintf("is published now and signs in %d hours.", keyset.Ahead/time.Hour)
+			if now {
+				state, text = keyset.Active, "signs now. Applications may refuse its tokens for up to five minutes, until they read the key set again."
 			}
-			_, err = fmt.Fprintf(c.Stdout, "%s is published now and signs in %d hours.\n", strings.Join(kids, ", "), keyset.Ahead/time.Hour)
+			if c.output == outputJSON {
+				return c.printJSON(map[string][]string{state: kids})
+			}
+			_, err = fmt.Fprintln(c.Stdout, strings.Join(kids, ", "), text)
 			return err
 		},
 	}
 	cmd.Flags().StringVar(&alg, "alg", "", "only the key of this `ALGORITHM`, such as ES256")
+	cmd.Flags().BoolVar(&now, "now", false, "let the next key sign at once; tokens may be refused for up to five minutes")
 	return cmd
 }
 

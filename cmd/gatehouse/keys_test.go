@@ -86,19 +86,32 @@ func TestJW05_KeysByTheCommandLine(t *testing.T) {
 	require.NotContains(t, []string{"", next}, revoked.Successor, "one was made, for none waited")
 	require.Equal(t, "active", list().states()[revoked.Successor])
 
+	var early struct{ Active, Next []string }
+	read("keys rotate acme --alg EdDSA --now", &early)
+	require.Len(t, early.Active, 1)
+	require.Empty(t, early.Next)
+	require.Equal(t, "retired", list().states()[byAlg["EdDSA"]], "what it signed stays good")
+	require.Equal(t, "active", list().states()[early.Active[0]])
+	require.Contains(t, must("keys rotate acme --alg EdDSA --now").stdout, "five minutes", "it says what that costs")
+	read("keys rotate acme --now", &early)
+	require.Len(t, early.Active, 2, "every algorithm that the realm signs by")
+
 	for line, says := range map[string]string{
-		"keys revoke acme " + next:             "gatehouse keys list", // it was revoked before
-		"keys revoke acme nonsense":            "gatehouse keys list",
-		"keys rotate acme --alg RS256":         "gatehouse keys list", // the realm signs by no such
-		"keys rotate acme --alg HS256":         "gatehouse keys list",
-		"keys list nowhere":                    "gatehouse realm list",
-		"keys rotate nowhere":                  "gatehouse realm list",
-		"keys revoke nowhere " + next:          "gatehouse realm list",
-		"keys revoke system " + byAlg["EdDSA"]: "gatehouse keys list", // another realm's
+		"keys revoke acme " + next:              "gatehouse keys list", // it was revoked before
+		"keys revoke acme nonsense":             "gatehouse keys list",
+		"keys rotate acme --alg RS256":          "gatehouse keys list", // the realm signs by no such
+		"keys rotate acme --alg HS256":          "gatehouse keys list",
+		"keys rotate acme --alg RS256 --now":    "gatehouse keys list",
+		"keys list nowhere":                     "gatehouse realm list",
+		"keys rotate nowhere":                   "gatehouse realm list",
+		"keys revoke nowhere " + next:           "gatehouse realm list",
+		"keys revoke system " + early.Active[0]: "gatehouse keys list", // another realm's
 	} {
 		r := c.gatehouse(t, line)
 		require.Equal(t, exitFailed, r.status, "%s: %s", line, r.stdout)
 		require.Contains(t, r.stderr, says, line)
 	}
-	require.Equal(t, "active", list().states()[byAlg["EdDSA"]])
+	for _, kid := range early.Active {
+		require.Equal(t, "active", list().states()[kid])
+	}
 }

@@ -309,7 +309,7 @@ func TestKeys(t *testing.T) {
 			}
 			return []keyset.Status{{KID: "k1", Alg: "ES256", State: "active", CreatedAt: since, Since: since}}, nil
 		},
-		KeysRotate: func(_ context.Context, _ app.Process, _, alg string) ([]string, error) {
+		KeysRotate: func(_ context.Context, _ app.Process, _, alg string, _ bool) ([]string, error) {
 			if alg == "EdDSA" {
 				return nil, keyset.ErrUnknown
 			}

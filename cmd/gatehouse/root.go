@@ -40,7 +40,7 @@ type operations struct {
 	RealmApply    func(context.Context, app.Process, []string, realmfile.ApplyOptions) ([]realmfile.Report, error)
 	RealmList     func(context.Context, app.Process) ([]app.RealmSummary, error)
 	KeysList      func(ctx context.Context, p app.Process, realm string) ([]keyset.Status, error)
-	KeysRotate    func(ctx context.Context, p app.Process, realm, alg string) ([]string, error)
+	KeysRotate    func(ctx context.Context, p app.Process, realm, alg string, now bool) ([]string, error)
 	SecretsRotate func(ctx context.Context, p app.Process) ([]string, error)
 	KeysRevoke    func(ctx context.Context, p app.Process, realm, kid string) (string, error)
 	UserList      func(ctx context.Context, p app.Process, realm string, q user.Query) (user.Page, error)

@@ -141,8 +141,8 @@ func KeysList(ctx context.Context, p Process, slug string) (list []keyset.Status
 }
 
 // KeysRotate publishes the next key of an algorithm, or of every algorithm that the realm signs by when alg is empty,
-// and returns their ids. They sign after keyset.Ahead, when a server runs.
-func KeysRotate(ctx context.Context, p Process, slug, alg string) (kids []string, err error) {
+// and returns their ids. They sign after keyset.Ahead, when a server runs, or now (keyset.Store.RotateNow).
+func KeysRotate(ctx context.Context, p Process, slug, alg string, now bool) (kids []string, err error) {
 	err = withRealm(ctx, p, slug, func(ctx context.Context, s *System, r realm.Realm) error {
 		algorithms := []string{alg}
 		if alg == "" {
@@ -153,8 +153,12 @@ func KeysRotate(ctx context.Context, p Process, slug, alg string) (kids []string
 		if len(algorithms) == 0 {
 			return keyset.ErrUnknown
 		}
+		rotate := s.Keys.Prepare
+		if now {
+			rotate = s.Keys.RotateNow
+		}
 		for _, a := range algorithms {
-			kid, err := s.Keys.Prepare(ctx, r, a)
+			kid, err := rotate(ctx, r, a)
 			if err != nil {
 				return err
 			}

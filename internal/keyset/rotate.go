@@ -50,36 +50,61 @@ func (s *Store) List(ctx context.Context, r postgres.Reader) ([]Status, error) {
 // Prepare makes the next key of an algorithm that the realm has an active key of, unless one is waiting already, and
 // returns its id. It is published at once; Advance lets it sign after Ahead.
 func (s *Store) Prepare(ctx context.Context, r realm.Realm, alg string) (string, error) {
+	return s.next(ctx, r, alg, func(realm.Tx, string) error { return nil })
+}
+
+// RotateNow lets the next key of an algorithm sign at once, one made for it when none is waiting, and returns its id. The
+// old key signs no more, and what it signed stays good: its tokens are verified as after any rotation. It is for an
+// emergency, since whoever keeps the key set refuses the new key's tokens until they read it again. An algorithm that
+// the realm does not sign by is ErrUnknown.
+func (s *Store) RotateNow(ctx context.Context, r realm.Realm, alg string) (string, error) {
+	return s.next(ctx, r, alg, func(tx realm.Tx, kid string) error { return s.replace(ctx, tx, kid, alg) })
+}
+
+// next finds or makes the next key of an algorithm that the realm signs by, and goes on with it in the same
+// transaction.
+func (s *Store) next(ctx context.Context, r realm.Realm, alg string, then func(tx realm.Tx, kid string) error) (kid string, err error) {
 	list, err := s.List(ctx, r)
 	if err != nil {
 		return "", err
 	}
-	if k := find(list, alg, Next); k != nil {
-		return k.KID, nil
-	}
 	if find(list, alg, Active) == nil {
 		return "", ErrUnknown
 	}
-	private, err := generate(alg)
-	if err != nil {
-		return "", fmt.Errorf("make a signing key: %w", err)
+	var spare crypto.Signer // made outside of the transaction, because an RSA key takes a while
+	if find(list, alg, Next) == nil {
+		if spare, err = generate(alg); err != nil {
+			return "", fmt.Errorf("make a signing key: %w", err)
+		}
 	}
-	var kid string
-	err = r.InTx(ctx, func(tx realm.Tx) (err error) {
-		kid, err = s.add(ctx, tx, alg, Next, private)
-		return err
+	err = r.InTx(ctx, func(tx realm.Tx) error {
+		if kid, err = s.waiting(ctx, tx, alg, spare); err != nil {
+			return err
+		}
+		return then(tx, kid)
 	})
 	s.cache.Drop(r.CacheKey("keys"))
-	if !postgres.UniqueViolation(err, "keys_next") {
-		return kid, err
+	return kid, err
+}
+
+// waiting locks the realm's keys and returns the next one, made of spare when there is none.
+func (s *Store) waiting(ctx context.Context, tx realm.Tx, alg string, spare crypto.Signer) (string, error) {
+	if err := db.New().Lock(ctx, tx); err != nil {
+		return "", fmt.Errorf("lock the realm's keys: %w", err)
 	}
-	if list, err = s.List(ctx, r); err != nil { // another process was faster
+	list, err := s.List(ctx, tx)
+	if err != nil {
 		return "", err
 	}
 	if k := find(list, alg, Next); k != nil {
 		return k.KID, nil
 	}
-	return "", ErrUnknown
+	if spare == nil { // the one that was waiting signs already
+		if spare, err = generate(alg); err != nil {
+			return "", fmt.Errorf("make a signing key: %w", err)
+		}
+	}
+	return s.add(ctx, tx, alg, Next, spare)
 }
 
 // Advance does what the schedule asks for now: it lets a next key sign that was published for Ahead, and prepares the
@@ -96,7 +121,7 @@ func (s *Store) Advance(ctx context.Context, r realm.Realm) error {
 		}
 		switch next := find(list, active.Alg, Next); {
 		case next != nil && !s.now().Before(next.Since.Add(Ahead)):
-			failed = append(failed, s.promote(ctx, r, *next))
+			failed = append(failed, s.promote(ctx, r, next.KID, next.Alg))
 		case next == nil && !s.now().Before(active.Since.Add(time.Duration(r.Settings.Lifetimes.SigningKey)-Ahead)):
 			_, err := s.Prepare(ctx, r, active.Alg)
 			failed = append(failed, err)
@@ -115,22 +140,27 @@ func find(list []Status, alg, state string) *Status {
 }
 
 // promote lets a next key sign and retires the one before it. It does nothing when another process did it.
-func (s *Store) promote(ctx context.Context, r realm.Realm, next Status) error {
+func (s *Store) promote(ctx context.Context, r realm.Realm, kid, alg string) error {
 	err := r.InTx(ctx, func(tx realm.Tx) error {
 		if err := db.New().Lock(ctx, tx); err != nil {
 			return fmt.Errorf("lock the realm's keys: %w", err)
 		}
-		retired, err := db.New().Retire(ctx, tx, db.RetireParams{Now: s.now(), Alg: next.Alg, Successor: next.KID})
-		if postgres.NoRows(err) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("retire a key: %w", err)
-		}
-		return s.activate(ctx, tx, next.KID, Activated{Subject: event.Subject{Object: next.KID}, Alg: next.Alg, Retired: retired})
+		return s.replace(ctx, tx, kid, alg)
 	})
 	s.cache.Drop(r.CacheKey("keys"))
 	return err
+}
+
+// replace lets a next key sign in the place of the active one, if it is waiting still. The realm's keys are locked.
+func (s *Store) replace(ctx context.Context, tx realm.Tx, kid, alg string) error {
+	retired, err := db.New().Retire(ctx, tx, db.RetireParams{Now: s.now(), Alg: alg, Successor: kid})
+	if postgres.NoRows(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("retire a key: %w", err)
+	}
+	return s.activate(ctx, tx, kid, Activated{Subject: event.Subject{Object: kid}, Alg: alg, Retired: retired})
 }
 
 func (s *Store) activate(ctx context.Context, tx realm.Tx, kid string, e Activated) error {

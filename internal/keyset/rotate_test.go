@@ -122,6 +122,62 @@ func TestJW05_KeysRotateOnRequest(t *testing.T) {
 	require.Equal(t, next, signing(t, b.later(t, time.Second)))
 }
 
+func TestJW05_KeysRotateAtOnceInAnEmergency(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	old, err := b.key.SignAccessToken([]byte(claims))
+	require.NoError(t, err)
+
+	second, err := b.store.RotateNow(t.Context(), b.realm, keyset.ES256)
+	require.NoError(t, err)
+	require.NotEqual(t, b.kid, second, "none was waiting, so one was made")
+	ring := b.load(t, b.realm)
+	require.Equal(t, second, signing(t, ring))
+	require.ElementsMatch(t, []string{b.kid, second}, published(t, ring))
+	_, err = ring.Verify(old, "at+jwt")
+	require.NoError(t, err, "what the old key signed stays good")
+	require.Equal(t, 1, b.events(t, "key.activated"))
+
+	waiting, err := b.store.Prepare(t.Context(), b.realm, keyset.ES256)
+	require.NoError(t, err)
+	third, err := b.store.RotateNow(t.Context(), b.realm, keyset.ES256)
+	require.NoError(t, err)
+	require.Equal(t, waiting, third, "the one that waits takes over before its time")
+	require.Equal(t, third, signing(t, b.load(t, b.realm)))
+
+	require.Equal(t, third, signing(t, b.later(t, keyset.Ahead)), "the schedule starts anew with it")
+	require.Equal(t, 3, b.events(t, "key.made"))
+	require.Equal(t, []string{third}, published(t, b.later(t, keyset.After-keyset.Ahead)))
+
+	_, err = b.store.RotateNow(t.Context(), b.realm, keyset.EdDSA)
+	require.ErrorIs(t, err, keyset.ErrUnknown, "the realm does not sign by it")
+	require.Equal(t, 0, b.eventsOf(t, b.other, "key.activated"))
+}
+
+// Operators who act at once in an emergency leave one key that signs, and each learns of a key that did.
+func TestJW05_EmergenciesAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			kid, err := b.store.RotateNow(t.Context(), b.realm, keyset.ES256)
+			if err != nil || kid == b.kid {
+				t.Errorf("key %s: %v", kid, err)
+			}
+		})
+	}
+	wg.Wait()
+	states := map[string]int{}
+	list, err := b.store.List(t.Context(), b.realm)
+	require.NoError(t, err)
+	for _, k := range list {
+		states[k.State]++
+	}
+	require.Equal(t, map[string]int{keyset.Active: 1, keyset.Retired: 20}, states, "each took the place of the one before")
+	require.Equal(t, 20, b.events(t, "key.activated"))
+}
+
 func TestJW05_ARevokedKeyIsDeadAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -27,5 +27,6 @@ UPDATE keys k SET state = 'active', since = @now WHERE k.kid = @kid AND k.state 
 UPDATE keys k SET state = 'revoked', since = @now WHERE k.kid = @kid AND k.state <> 'revoked' RETURNING k.alg;
 
 -- name: Lock :exec
--- Lock lets one transaction at a time take the realm's keys to other states.
-SELECT k.kid FROM keys k ORDER BY k.kid FOR UPDATE;
+-- Lock lets one transaction at a time take the realm's keys to other states. It locks no rows: each transaction would see
+-- others of them, since keys are added, and they would wait for each other in a circle.
+SELECT pg_advisory_xact_lock(hashtextextended('keys ' || current_realm()::text, 0));
