@@ -16,7 +16,7 @@ func allowed(setting string) []string {
 	case "application_type":
 		return []string{"web", "browser", "native"}
 	case "token_endpoint_auth_method":
-		return []string{"none", "client_secret_basic", "client_secret_post", "private_key_jwt"}
+		return []string{"none", "client_secret_basic", "client_secret_post", methodKey}
 	case "grant_types":
 		return []string{"authorization_code", "refresh_token", "client_credentials", GrantJWTBearer}
 	case "response_types":
@@ -55,6 +55,7 @@ func (s Settings) WithDefaults() Settings {
 	if s.Consent == "" {
 		s.Consent = "once"
 	}
+	s.TrustedIssuers = withIssuerDefaults(s.TrustedIssuers)
 	// The database tells NULL from empty; Go callers need not.
 	for _, list := range []*[]string{&s.RedirectURIs, &s.PostLogoutRedirectURIs, &s.Origins, &s.Audiences, &s.Introspects} {
 		if *list == nil {
@@ -117,6 +118,7 @@ func (s Settings) Check() []string {
 		wrong = append(wrong, "pkce is optional; an application without a secret must use it")
 	}
 	wrong = append(wrong, s.checkKeys()...)
+	wrong = append(wrong, s.checkIssuers()...)
 	wrong = append(wrong, s.checkAddresses()...)
 	wrong = append(wrong, s.Lifetimes.check()...)
 	for _, scope := range slices.Concat(s.Scopes, s.Audiences, s.Introspects) {

@@ -15,8 +15,9 @@ type Client struct {
 	Name     string
 	Enabled  bool
 	Settings
-	// keys are those of JWKS.
-	keys []Key
+	// keys are those of JWKS, issuerKeys those of the issuers that have one, by issuer.
+	keys       []Key
+	issuerKeys map[string][]Key
 	// SecretHashes are SHA-256 hashes of the live secrets, the newest first.
 	SecretHashes [][]byte
 	CreatedAt    time.Time
@@ -36,6 +37,8 @@ type Settings struct {
 	// JWKS are the client's public keys, JWKSURI is where it publishes them; never both.
 	JWKS    KeySet `yaml:"jwks"`
 	JWKSURI string `yaml:"jwks_uri"`
+	// TrustedIssuers are others who may prove who the client is, beside keys of its own or instead of them.
+	TrustedIssuers []TrustedIssuer `yaml:"trusted_issuers"`
 	// StrictAssertionAudience accepts assertions only when their aud is the issuer as a string.
 	StrictAssertionAudience bool     `yaml:"strict_assertion_audience"`
 	RedirectURIs            []string `yaml:"redirect_uris"`

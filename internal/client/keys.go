@@ -158,15 +158,18 @@ func readPublished(text []byte) ([]Key, error) {
 	return keys, nil
 }
 
+// methodKey is the method of clients that are proved by a JWT (OpenID Connect Core §9).
+const methodKey = "private_key_jwt"
+
 // checkKeys says what is wrong with the settings by which a client proves itself with keys.
 func (s Settings) checkKeys() []string {
 	var wrong []string
-	byKey := s.TokenEndpointAuthMethod == "private_key_jwt"
+	byKey := s.TokenEndpointAuthMethod == methodKey
 	switch {
 	case s.JWKS != "" && s.JWKSURI != "":
 		wrong = append(wrong, "jwks stands beside jwks_uri; keep one and empty the other")
-	case byKey && s.JWKS == "" && s.JWKSURI == "":
-		wrong = append(wrong, "token_endpoint_auth_method is private_key_jwt; give the public keys as jwks, or where they are as jwks_uri")
+	case byKey && s.JWKS == "" && s.JWKSURI == "" && len(s.TrustedIssuers) == 0:
+		wrong = append(wrong, "token_endpoint_auth_method is private_key_jwt; give the public keys as jwks, where they are as jwks_uri, or who vouches for the application as trusted_issuers")
 	}
 	if slices.Contains(s.GrantTypes, GrantJWTBearer) && !byKey {
 		wrong = append(wrong, "grant_types has "+GrantJWTBearer+", which needs token_endpoint_auth_method private_key_jwt")

@@ -24,8 +24,8 @@ const (
 	maxSets     = 10_000
 )
 
-// Keys finds the public keys of clients: registered with them, or published at their jwks_uri, which it reads and
-// remembers. It is safe for concurrent use.
+// Keys finds the public keys of clients and of the issuers that they trust: registered, or published at a jwks_uri,
+// which it reads and remembers. It is safe for concurrent use.
 type Keys struct {
 	http *safehttp.Client
 	now  func() time.Time
@@ -55,6 +55,22 @@ func (k *Keys) Verify(ctx context.Context, r realm.Realm, c Client, alg, kid str
 	if c.TokenEndpointAuthSigningAlg != "" && c.TokenEndpointAuthSigningAlg != alg {
 		return false, nil
 	}
+	return k.verify(ctx, r, owner{c.ClientID, c.keys, c.JWKSURI}, alg, kid, proves)
+}
+
+// VerifyIssuer is Verify for the keys of an issuer that the client trusts.
+func (k *Keys) VerifyIssuer(ctx context.Context, r realm.Realm, c Client, t TrustedIssuer, alg, kid string, proves func(Key) bool) (bool, error) {
+	return k.verify(ctx, r, owner{c.ClientID, c.issuerKeys[t.Issuer], t.JWKSURI}, alg, kid, proves)
+}
+
+// owner is whose keys are looked for: the client for whom, those that are registered, or where they are published.
+type owner struct {
+	clientID string
+	keys     []Key
+	address  string
+}
+
+func (k *Keys) verify(ctx context.Context, r realm.Realm, o owner, alg, kid string, proves func(Key) bool) (bool, error) {
 	try := func(keys []Key) (known, proved bool) {
 		for _, key := range keys {
 			if (kid == "" || key.ID == kid) && key.Fits(alg) {
@@ -66,11 +82,11 @@ func (k *Keys) Verify(ctx context.Context, r realm.Realm, c Client, alg, kid str
 		}
 		return known && kid != "", false
 	}
-	if c.JWKSURI == "" {
-		_, proved := try(c.keys)
+	if o.address == "" {
+		_, proved := try(o.keys)
 		return proved, nil
 	}
-	keys, err := k.published(ctx, r, c, false)
+	keys, err := k.published(ctx, r, o, false)
 	if err != nil {
 		return false, err
 	}
@@ -78,18 +94,18 @@ func (k *Keys) Verify(ctx context.Context, r realm.Realm, c Client, alg, kid str
 	if known || proved {
 		return proved, nil
 	}
-	if keys, err = k.published(ctx, r, c, true); err != nil {
+	if keys, err = k.published(ctx, r, o, true); err != nil {
 		return false, err
 	}
 	_, proved = try(keys)
 	return proved, nil
 }
 
-// published returns the keys at the client's jwks_uri. missed says that one is missing among those that are known.
-func (k *Keys) published(ctx context.Context, r realm.Realm, c Client, missed bool) ([]Key, error) {
-	s, mine := k.claim(r.CacheKey("jwks", c.ClientID, c.JWKSURI), missed)
+// published returns the keys at the owner's address. missed says that one is missing among those that are known.
+func (k *Keys) published(ctx context.Context, r realm.Realm, o owner, missed bool) ([]Key, error) {
+	s, mine := k.claim(r.CacheKey("jwks", o.clientID, o.address), missed)
 	if mine {
-		k.read(ctx, s, c.JWKSURI)
+		k.read(ctx, s, o.address)
 	}
 	k.mu.Lock()
 	keys, done := s.usable(k.now()), s.done
@@ -104,7 +120,7 @@ func (k *Keys) published(ctx context.Context, r realm.Realm, c Client, missed bo
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if keys = s.usable(k.now()); keys == nil && s.err != nil {
-		return nil, fmt.Errorf("read the keys of client %s: %w", c.ClientID, s.err)
+		return nil, fmt.Errorf("read the keys for client %s: %w", o.clientID, s.err)
 	}
 	return keys, nil
 }

@@ -59,13 +59,14 @@ func (s *Store) cached(ctx context.Context, r realm.Realm, key, clientID string)
 		if err != nil {
 			return Client{}, fmt.Errorf("read a client: %w", err)
 		}
-		c := fromRow(row.Client)
-		c.SecretHashes, c.secretsUntil = row.Secrets, row.SecretsUntil
-		if c.JWKS != "" {
-			if c.keys, err = readRegistered([]byte(c.JWKS)); err != nil {
-				return Client{}, fmt.Errorf("read the keys of client %s: %w", clientID, err)
-			}
+		c, err := fromRow(row.Client)
+		if err == nil {
+			err = c.readKeys()
 		}
+		if err != nil {
+			return Client{}, fmt.Errorf("read the keys of client %s: %w", clientID, err)
+		}
+		c.SecretHashes, c.secretsUntil = row.Secrets, row.SecretsUntil
 		return c, nil
 	})
 }
@@ -92,14 +93,15 @@ func (s *Store) OriginKnown(ctx context.Context, r realm.Realm, origin string) (
 	})
 }
 
-func fromRow(row db.Client) Client {
+func fromRow(row db.Client) (Client, error) {
+	issuers, err := decodeIssuers(row.TrustedIssuers)
 	return Client{
 		ID: row.ID, ClientID: row.ClientID, Name: row.Name, Enabled: row.Status == "active", CreatedAt: row.CreatedAt,
 		Settings: Settings{
 			ApplicationType: row.ApplicationType, TokenEndpointAuthMethod: row.TokenEndpointAuthMethod,
 			TokenEndpointAuthSigningAlg: row.TokenEndpointAuthSigningAlg, JWKS: KeySet(row.Jwks), JWKSURI: row.JwksUri,
-			StrictAssertionAudience: row.StrictAssertionAudience,
-			RedirectURIs:            row.RedirectUris, PostLogoutRedirectURIs: row.PostLogoutRedirectUris, Origins: row.Origins,
+			TrustedIssuers: issuers, StrictAssertionAudience: row.StrictAssertionAudience,
+			RedirectURIs: row.RedirectUris, PostLogoutRedirectURIs: row.PostLogoutRedirectUris, Origins: row.Origins,
 			GrantTypes: row.GrantTypes, ResponseTypes: row.ResponseTypes, Scopes: row.Scopes, Audiences: row.Audiences, Introspects: row.Introspects,
 			PKCE: row.Pkce, Consent: row.Consent, IDTokenSignedResponseAlg: row.IDTokenSignedResponseAlg,
 			UserinfoSignedResponseAlg: row.UserinfoSignedResponseAlg, ClaimsInIDToken: row.ClaimsInIDToken, StartURL: row.StartUrl,
@@ -108,7 +110,30 @@ func fromRow(row db.Client) Client {
 				RefreshIdle: duration(row.RefreshIdleSeconds), RefreshAbsolute: duration(row.RefreshAbsoluteSeconds),
 			},
 		},
+	}, err
+}
+
+// readKeys reads the keys that are registered.
+func (c *Client) readKeys() (err error) {
+	if c.JWKS != "" {
+		if c.keys, err = readRegistered([]byte(c.JWKS)); err != nil {
+			return err
+		}
 	}
+	for _, t := range c.TrustedIssuers {
+		if t.JWKS == "" {
+			continue
+		}
+		keys, err := readRegistered([]byte(t.JWKS))
+		if err != nil {
+			return fmt.Errorf("issuer %s: %w", t.Issuer, err)
+		}
+		if c.issuerKeys == nil {
+			c.issuerKeys = map[string][]Key{}
+		}
+		c.issuerKeys[t.Issuer] = keys
+	}
+	return nil
 }
 
 // Stored returns the client and locks its row; realm.ErrUnknown when there is none.
@@ -120,7 +145,10 @@ func (s *Store) Stored(ctx context.Context, tx realm.Tx, clientID string) (Clien
 	if err != nil {
 		return Client{}, fmt.Errorf("read a client: %w", err)
 	}
-	c := fromRow(row.Client)
+	c, err := fromRow(row.Client)
+	if err != nil {
+		return Client{}, err
+	}
 	secrets, err := db.New().Secrets(ctx, tx, c.ID)
 	if err != nil {
 		return Client{}, fmt.Errorf("read a client's secrets: %w", err)
@@ -145,11 +173,16 @@ func (s *Store) Create(ctx context.Context, tx realm.Tx, clientID, name string, 
 	if err != nil {
 		return Client{}, fmt.Errorf("make a client's id: %w", err)
 	}
+	issuers, err := encodeIssuers(set.TrustedIssuers)
+	if err != nil {
+		return Client{}, err
+	}
 	now := s.now()
 	err = db.New().InsertClient(ctx, tx, db.InsertClientParams{
 		ID: id, ClientID: clientID, Name: name, Status: status(enabled), ApplicationType: set.ApplicationType,
 		TokenEndpointAuthMethod: set.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: set.TokenEndpointAuthSigningAlg,
-		Jwks: string(set.JWKS), JwksUri: set.JWKSURI, StrictAssertionAudience: set.StrictAssertionAudience, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
+		Jwks: string(set.JWKS), JwksUri: set.JWKSURI, TrustedIssuers: issuers,
+		StrictAssertionAudience: set.StrictAssertionAudience, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
 		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences, Introspects: set.Introspects,
 		Pkce: set.PKCE, Consent: set.Consent, IDTokenSignedResponseAlg: set.IDTokenSignedResponseAlg,
 		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken,
@@ -168,10 +201,15 @@ func (s *Store) Create(ctx context.Context, tx realm.Tx, clientID, name string, 
 // Update writes name, status and settings. changed names what differs, for the event.
 func (s *Store) Update(ctx context.Context, tx realm.Tx, c Client, changed []string) error {
 	now, set := s.now(), c.Settings
-	err := db.New().UpdateClient(ctx, tx, db.UpdateClientParams{
+	issuers, err := encodeIssuers(set.TrustedIssuers)
+	if err != nil {
+		return err
+	}
+	err = db.New().UpdateClient(ctx, tx, db.UpdateClientParams{
 		ID: c.ID, Name: c.Name, Status: status(c.Enabled), ApplicationType: set.ApplicationType,
 		TokenEndpointAuthMethod: set.TokenEndpointAuthMethod, TokenEndpointAuthSigningAlg: set.TokenEndpointAuthSigningAlg,
-		Jwks: string(set.JWKS), JwksUri: set.JWKSURI, StrictAssertionAudience: set.StrictAssertionAudience, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
+		Jwks: string(set.JWKS), JwksUri: set.JWKSURI, TrustedIssuers: issuers,
+		StrictAssertionAudience: set.StrictAssertionAudience, RedirectUris: set.RedirectURIs, PostLogoutRedirectUris: set.PostLogoutRedirectURIs,
 		Origins: set.Origins, GrantTypes: set.GrantTypes, ResponseTypes: set.ResponseTypes, Scopes: set.Scopes, Audiences: set.Audiences, Introspects: set.Introspects,
 		Pkce: set.PKCE, Consent: set.Consent, IDTokenSignedResponseAlg: set.IDTokenSignedResponseAlg,
 		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken,
@@ -249,13 +287,13 @@ func (s *Store) RemoveSecretsExcept(ctx context.Context, tx realm.Tx, c Client, 
 	return removed, nil
 }
 
-// UseAssertion notes that a client proved itself by the assertion of that id, and tells whether it is the first time:
-// of many callers at once it is for one. expires is when the assertion would not be accepted any more. It is one
-// statement, a whole change.
-func UseAssertion(ctx context.Context, r realm.Realm, clientID, jti string, expires time.Time) (bool, error) {
-	rows, err := db.New().UseAssertion(ctx, r.Write(), db.UseAssertionParams{ClientID: clientID, Jti: jti, ExpiresAt: expires})
+// UseAssertion notes that the assertion of that id was used, and tells whether it is the first time: of many callers at
+// once it is for one. by is who made it, a client or an issuer; a client that has the name of an issuer shares its ids.
+// expires is when the assertion would not be accepted any more. It is one statement, a whole change.
+func UseAssertion(ctx context.Context, r realm.Realm, by, jti string, expires time.Time) (bool, error) {
+	rows, err := db.New().UseAssertion(ctx, r.Write(), db.UseAssertionParams{ClientID: by, Jti: jti, ExpiresAt: expires})
 	if err != nil {
-		return false, fmt.Errorf("note the use of an assertion of client %s: %w", clientID, err)
+		return false, fmt.Errorf("note the use of an assertion of %s: %w", by, err)
 	}
 	return rows == 1, nil
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/client"
 )
 
-// grantAssertion is the grant of an assertion (RFC 7523 §2.1). A client signs it with its own key about itself, so it
-// is both: what the client proves itself by, and what it gets tokens for, for itself as by client_credentials. Nobody
-// is trusted to speak for people, or for other clients.
+// grantAssertion is the grant of an assertion (RFC 7523 §2.1). It is about the client, by the client or by an issuer that
+// it trusts, so it is both: what the client proves itself by, and what it gets tokens for, for itself as by
+// client_credentials. Nobody is trusted to speak for people.
 const grantAssertion = client.GrantJWTBearer
 
 // readGrantCredentials is readCredentials at the token endpoint, where the grant may be the authentication. The code

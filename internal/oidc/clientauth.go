@@ -54,10 +54,16 @@ func readAssertion(text string, form url.Values) (credentials, *protocolError) {
 	if err != nil {
 		return credentials{}, refuse(codeInvalidClient, describe(codeInvalidClient)).because(err)
 	}
-	if id := form.Get("client_id"); id != "" && id != a.ClientID() {
+	id, named := a.ClientID(), form.Get("client_id")
+	switch {
+	case id == "" && named == "":
+		return credentials{}, refuse(codeInvalidClient, "The assertion is not the client's own, iss and sub differ: name the client by client_id.")
+	case id == "":
+		id = named
+	case named != "" && named != id:
 		return credentials{}, refuse(codeInvalidRequest, "The client_id differs from the one in the assertion.")
 	}
-	return credentials{method: methodKey, id: a.ClientID(), assertion: a}, nil
+	return credentials{method: methodKey, id: id, assertion: a}, nil
 }
 
 // prove uses up the assertion of a client that is registered to use one.

@@ -93,6 +93,9 @@ func checkApplication(p *named[application], ids *unique, found *issues) {
 	if p.given.JWKS == "" && p.given.JWKSURI == "" {
 		lenient.JWKSURI = "https://app.example"
 	}
+	if len(p.given.TrustedIssuers) > 0 || slices.Contains(p.given.GrantTypes, client.GrantJWTBearer) {
+		lenient.TokenEndpointAuthMethod = "private_key_jwt"
+	}
 	a := p.over(lenient)
 	found.addAll(p.node, p.path, a.WithDefaults().Check())
 	checkText(p, "name", p.given.Name, found)

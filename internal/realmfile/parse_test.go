@@ -56,6 +56,7 @@ func TestParse(t *testing.T) {
 		{"an unknown algorithm", "realm: demo\nkeys: {algorithms: [none]}", `keys: algorithms has "none"`},
 		{"an application without an id", "realm: demo\napplications: [{name: Web}]", "applications[0]: client_id is missing."},
 		{"a client_id that occurs twice", "realm: demo\napplications: [{client_id: a}, {client_id: a}]", "is the same as in line 2"},
+		{"an issuer without subjects", "realm: demo\napplications: [{client_id: a, trusted_issuers: [{issuer: x, jwks_uri: \"https://x.example\"}]}]", "trusted_issuers[0] needs subjects"},
 		{"a short secret, without showing it", "realm: demo\napplications: [{client_id: a, secrets: [hunter2]}]", "applications[0].secrets[0]: has fewer than 32 characters"},
 		{"secrets beside generate_secret", "realm: demo\napplications: [{client_id: a, generate_secret: true, secrets: []}]", "stands beside generate_secret"},
 		{"a secret of a public application", "realm: demo\napplications: [{client_id: a, token_endpoint_auth_method: none, generate_secret: true}]", "has no secret"},
@@ -103,6 +104,9 @@ func TestParse(t *testing.T) {
 		f, err := parse("realm: demo\napplications: [{client_id: app, redirect_uris: [\"com.example.app:/cb\"]}, {client_id: api, pkce: optional}]")
 		require.NoError(t, err)
 		require.Equal(t, "demo", f.Realm())
+		_, err = parse("realm: demo\napplications: [{client_id: worker, grant_types: [\"urn:ietf:params:oauth:grant-type:jwt-bearer\"]}, " +
+			"{client_id: pod, trusted_issuers: [{issuer: x, subjects: [y], jwks_uri: \"https://x.example\"}]}]")
+		require.NoError(t, err, "a stored one may be registered for private_key_jwt")
 	})
 
 	t.Run("reports everything at once, in the order of the file", func(t *testing.T) {

@@ -1,5 +1,5 @@
 -- name: UseAssertion :execrows
--- UseAssertion notes that a client used the assertion of that id. No row: it was used before.
+-- UseAssertion notes that the assertion of that id, by that client or that issuer, was used. No row: it was used before.
 INSERT INTO used_assertions (client_id, jti, expires_at) VALUES (@client_id, @jti, @expires_at) ON CONFLICT DO NOTHING;
 
 -- name: DeleteExpiredAssertions :execrows

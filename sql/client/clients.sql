@@ -10,11 +10,11 @@ SELECT sqlc.embed(c) FROM clients c WHERE c.client_id = @client_id FOR UPDATE;
 
 -- name: InsertClient :exec
 INSERT INTO clients (id, client_id, name, status, application_type, token_endpoint_auth_method, token_endpoint_auth_signing_alg,
-  jwks, jwks_uri, strict_assertion_audience, redirect_uris, post_logout_redirect_uris,
+  jwks, jwks_uri, trusted_issuers, strict_assertion_audience, redirect_uris, post_logout_redirect_uris,
   origins, grant_types, response_types, scopes, audiences, introspects, pkce, consent, id_token_signed_response_alg, userinfo_signed_response_alg, claims_in_id_token,
   access_token_seconds, id_token_seconds, refresh_idle_seconds, refresh_absolute_seconds, start_url, created_at, updated_at)
 VALUES (@id, @client_id, @name, @status, @application_type, @token_endpoint_auth_method, @token_endpoint_auth_signing_alg,
-  @jwks, @jwks_uri, @strict_assertion_audience, @redirect_uris, @post_logout_redirect_uris,
+  @jwks, @jwks_uri, @trusted_issuers, @strict_assertion_audience, @redirect_uris, @post_logout_redirect_uris,
   @origins, @grant_types, @response_types, @scopes, @audiences, @introspects, @pkce, @consent, @id_token_signed_response_alg,
   @userinfo_signed_response_alg, @claims_in_id_token,
   @access_token_seconds, @id_token_seconds, @refresh_idle_seconds, @refresh_absolute_seconds, @start_url, @now, @now);
@@ -22,7 +22,7 @@ VALUES (@id, @client_id, @name, @status, @application_type, @token_endpoint_auth
 -- name: UpdateClient :exec
 UPDATE clients c SET name = @name, status = @status, application_type = @application_type,
   token_endpoint_auth_method = @token_endpoint_auth_method, token_endpoint_auth_signing_alg = @token_endpoint_auth_signing_alg,
-  jwks = @jwks, jwks_uri = @jwks_uri, strict_assertion_audience = @strict_assertion_audience, redirect_uris = @redirect_uris,
+  jwks = @jwks, jwks_uri = @jwks_uri, trusted_issuers = @trusted_issuers, strict_assertion_audience = @strict_assertion_audience, redirect_uris = @redirect_uris,
   post_logout_redirect_uris = @post_logout_redirect_uris, origins = @origins, grant_types = @grant_types,
   response_types = @response_types, scopes = @scopes, audiences = @audiences, introspects = @introspects, pkce = @pkce, consent = @consent,
   id_token_signed_response_alg = @id_token_signed_response_alg, userinfo_signed_response_alg = @userinfo_signed_response_alg,

@@ -1,6 +1,11 @@
 // Package assertion is how clients prove who they are by a JWT that they sign with their own key: private_key_jwt
 // (OpenID Connect Core §9, RFC 7523 §2.2), and the same JWT as a grant (§2.1).
 //
+// An issuer that the client trusts may sign it instead: the platform that the client runs on, which knows it by another
+// name. Such a JWT means the same, that who holds it is the client, and may be used wherever the client's own may. RFC
+// 7523 §3 wants the client_id as sub of what authenticates a client; platforms cannot write that, so here the sub is one
+// of those that the client is registered with.
+//
 // Parse reads what anybody may have written; Verifier.Use checks it against the client's keys, holds its claims
 // against the realm and uses it up. Keys are package client's; what a request looks like and how it is refused is
 // package oidc's.
@@ -30,7 +35,7 @@ const Type = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 const (
 	maxLength = 16 << 10        // SECURITY.md JW-11
 	ends      = 5 * time.Minute // how far ahead exp may lie
-	skew      = 5 * time.Second // how far the client's clock may be off
+	skew      = 5 * time.Second // how far the clock of whoever made it may be off
 	maxJTI    = 255
 )
 
@@ -38,7 +43,8 @@ const (
 // be read.
 var ErrInvalid = errors.New("invalid assertion")
 
-// ClaimError is what is wrong with an assertion that the client did sign: a sentence that it may be told.
+// ClaimError is what is wrong with an assertion that the client, or an issuer that it trusts, did sign: a sentence that
+// it may be told.
 type ClaimError string
 
 // Error implements error.
@@ -108,14 +114,23 @@ func Parse(text string) (Assertion, error) {
 	if err := josejson.Unmarshal(jws.UnsafePayloadWithoutVerification(), &a.claims); err != nil {
 		return Assertion{}, fmt.Errorf("%w: read the claims: %w", ErrInvalid, err)
 	}
-	if a.claims.Issuer != a.claims.Subject || client.CheckID(a.claims.Subject) != "" {
-		return Assertion{}, fmt.Errorf("%w: iss and sub are not the same client_id", ErrInvalid)
+	switch c := a.claims; {
+	case c.Issuer == "" || c.Subject == "":
+		return Assertion{}, fmt.Errorf("%w: no iss or no sub", ErrInvalid)
+	case c.Issuer == c.Subject && client.CheckID(c.Subject) != "":
+		return Assertion{}, fmt.Errorf("%w: iss and sub are no client_id", ErrInvalid)
 	}
 	return a, nil
 }
 
-// ClientID is who the assertion says that it is of.
-func (a Assertion) ClientID() string { return a.claims.Subject }
+// ClientID is which client the assertion says that it is of, "" when it is by somebody else, who knows the client by
+// another name.
+func (a Assertion) ClientID() string {
+	if a.claims.Issuer != a.claims.Subject {
+		return ""
+	}
+	return a.claims.Subject
+}
 
 // Verifier checks assertions.
 type Verifier struct {
@@ -123,32 +138,47 @@ type Verifier struct {
 	Now  func() time.Time
 }
 
-// Use checks an assertion that says it is of c, and uses it up: of many callers at once it succeeds for one. The key
+// Use checks an assertion that is meant to prove c, and uses it up: of many callers at once it succeeds for one. The key
 // decides about the algorithm, and what is wrong with the claims is told only to who has signed them. Errors are
 // ErrInvalid, ClaimError, and those of the database.
 func (v Verifier) Use(ctx context.Context, r realm.Realm, c client.Client, a Assertion) error {
-	alg := a.alg
-	if alg == ed25519Alg {
-		alg = client.EdDSA
+	allowed := terms{issuer: r.Issuer, strict: c.StrictAssertionAudience || r.Settings.StrictAssertionAudience, lifetime: ends}
+	var proved bool
+	var err error
+	if a.ClientID() != "" {
+		proved, err = v.Keys.Verify(ctx, r, c, a.algorithm(), a.kid, a.madeBy)
+	} else {
+		by, trusted := c.Trusts(a.claims.Issuer)
+		if !trusted {
+			return fmt.Errorf("%w: the client does not trust the issuer %.100q", ErrInvalid, a.claims.Issuer)
+		}
+		allowed.lifetime, allowed.subjects = time.Duration(by.MaxLifetime), by.Subjects
+		proved, err = v.Keys.VerifyIssuer(ctx, r, c, by, a.algorithm(), a.kid, a.madeBy)
 	}
-	proved, err := v.Keys.Verify(ctx, r, c, alg, a.kid, a.madeBy)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	case !proved:
-		return fmt.Errorf("%w: no key of the client made the signature (alg %s, kid %.40q)", ErrInvalid, a.alg, a.kid)
+		return fmt.Errorf("%w: no key of %.100q made the signature (alg %s, kid %.40q)", ErrInvalid, a.claims.Issuer, a.alg, a.kid)
 	}
-	strict := c.StrictAssertionAudience || r.Settings.StrictAssertionAudience
-	if wrong := a.claims.wrong(r.Issuer, strict, v.Now()); wrong != "" {
+	if wrong := a.claims.wrong(allowed, v.Now()); wrong != "" {
 		return wrong
 	}
-	first, err := client.UseAssertion(ctx, r, c.ClientID, a.claims.ID, a.claims.Expires.Time().Add(skew).UTC())
+	first, err := client.UseAssertion(ctx, r, a.claims.Issuer, a.claims.ID, a.claims.Expires.Time().Add(skew).UTC())
 	if err == nil && !first {
 		return ClaimError("The assertion was used before: each needs a jti of its own.")
 	}
 	return err
+}
+
+// algorithm is what the assertion is signed by, in the name that keys have.
+func (a Assertion) algorithm() string {
+	if a.alg == ed25519Alg {
+		return client.EdDSA
+	}
+	return a.alg
 }
 
 // madeBy tells whether the key made the signature. The key is for the assertion's algorithm.
@@ -161,20 +191,29 @@ func (a Assertion) madeBy(key client.Key) bool {
 	return err == nil
 }
 
-// wrong says what is wrong with the claims for the realm of that issuer, "" when nothing is (RFC 7523 §3, OpenID
-// Connect Core §9).
-func (c claims) wrong(issuer string, strict bool, now time.Time) ClaimError {
+// terms are what the claims are held against.
+type terms struct {
+	issuer   string // the realm's
+	strict   bool   // the aud is the issuer as a string
+	subjects []string
+	lifetime time.Duration
+}
+
+// wrong says what is wrong with the claims, "" when nothing is (RFC 7523 §3, OpenID Connect Core §9).
+func (c claims) wrong(t terms, now time.Time) ClaimError {
 	switch {
-	case strict && !c.Audience.isIssuer(issuer):
+	case t.subjects != nil && !slices.Contains(t.subjects, c.Subject):
+		return "The sub of the assertion is none of those that the client is registered with."
+	case t.strict && !c.Audience.isIssuer(t.issuer):
 		return "The aud of the assertion has to be the issuer, as a string."
-	case !strict && !c.Audience.names(issuer):
+	case !t.strict && !c.Audience.names(t.issuer):
 		return "The aud of the assertion has to be the issuer or the token endpoint, and nothing beside."
 	case c.Expires == nil:
 		return "The assertion has no exp."
 	case !now.Before(c.Expires.Time().Add(skew)):
 		return "The assertion has expired."
-	case c.Expires.Time().After(now.Add(ends + skew)):
-		return "The exp of the assertion is more than five minutes ahead."
+	case c.Expires.Time().After(now.Add(t.lifetime + skew)):
+		return ClaimError("The exp of the assertion is more than " + realm.Duration(t.lifetime).String() + " ahead.")
 	case c.IssuedAt != nil && c.IssuedAt.Time().After(now.Add(skew)):
 		return "The iat of the assertion is in the future."
 	case c.NotBefore != nil && c.NotBefore.Time().After(now.Add(skew)):

@@ -40,7 +40,7 @@ type UseAssertionParams struct {
 	ExpiresAt time.Time
 }
 
-// UseAssertion notes that a client used the assertion of that id. No row: it was used before.
+// UseAssertion notes that the assertion of that id, by that client or that issuer, was used. No row: it was used before.
 func (q *Queries) UseAssertion(ctx context.Context, db DBTX, arg UseAssertionParams) (int64, error) {
 	result, err := db.Exec(ctx, useAssertion, arg.ClientID, arg.Jti, arg.ExpiresAt)
 	if err != nil {

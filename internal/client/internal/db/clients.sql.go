@@ -13,7 +13,7 @@ import (
 )
 
 const clientByClientID = `-- name: ClientByClientID :one
-SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.access_token_seconds, c.id_token_seconds, c.refresh_idle_seconds, c.refresh_absolute_seconds, c.start_url, c.created_at, c.updated_at,
+SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.access_token_seconds, c.id_token_seconds, c.refresh_idle_seconds, c.refresh_absolute_seconds, c.start_url, c.created_at, c.updated_at, c.trusted_issuers,
   coalesce((SELECT min(s.expires_at) FROM client_secrets s WHERE s.client = c.id AND s.expires_at > $1), $2)::timestamptz AS secrets_until,
   ARRAY(SELECT s.hash FROM client_secrets s WHERE s.client = c.id AND (s.expires_at IS NULL OR s.expires_at > $1) ORDER BY s.created_at DESC)::bytea[] AS secrets
 FROM clients c WHERE c.client_id = $3
@@ -67,6 +67,7 @@ func (q *Queries) ClientByClientID(ctx context.Context, db DBTX, arg ClientByCli
 		&i.Client.StartUrl,
 		&i.Client.CreatedAt,
 		&i.Client.UpdatedAt,
+		&i.Client.TrustedIssuers,
 		&i.SecretsUntil,
 		&i.Secrets,
 	)
@@ -117,14 +118,14 @@ func (q *Queries) DeleteSecret(ctx context.Context, db DBTX, id uuid.UUID) error
 
 const insertClient = `-- name: InsertClient :exec
 INSERT INTO clients (id, client_id, name, status, application_type, token_endpoint_auth_method, token_endpoint_auth_signing_alg,
-  jwks, jwks_uri, strict_assertion_audience, redirect_uris, post_logout_redirect_uris,
+  jwks, jwks_uri, trusted_issuers, strict_assertion_audience, redirect_uris, post_logout_redirect_uris,
   origins, grant_types, response_types, scopes, audiences, introspects, pkce, consent, id_token_signed_response_alg, userinfo_signed_response_alg, claims_in_id_token,
   access_token_seconds, id_token_seconds, refresh_idle_seconds, refresh_absolute_seconds, start_url, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7,
-  $8, $9, $10, $11, $12,
-  $13, $14, $15, $16, $17, $18, $19, $20, $21,
-  $22, $23,
-  $24, $25, $26, $27, $28, $29, $29)
+  $8, $9, $10, $11, $12, $13,
+  $14, $15, $16, $17, $18, $19, $20, $21, $22,
+  $23, $24,
+  $25, $26, $27, $28, $29, $30, $30)
 `
 
 type InsertClientParams struct {
@@ -137,6 +138,7 @@ type InsertClientParams struct {
 	TokenEndpointAuthSigningAlg string
 	Jwks                        string
 	JwksUri                     string
+	TrustedIssuers              []byte
 	StrictAssertionAudience     bool
 	RedirectUris                []string
 	PostLogoutRedirectUris      []string
@@ -170,6 +172,7 @@ func (q *Queries) InsertClient(ctx context.Context, db DBTX, arg InsertClientPar
 		arg.TokenEndpointAuthSigningAlg,
 		arg.Jwks,
 		arg.JwksUri,
+		arg.TrustedIssuers,
 		arg.StrictAssertionAudience,
 		arg.RedirectUris,
 		arg.PostLogoutRedirectUris,
@@ -231,7 +234,7 @@ func (q *Queries) IsSubject(ctx context.Context, db DBTX, clientID string) (bool
 }
 
 const lockClient = `-- name: LockClient :one
-SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.access_token_seconds, c.id_token_seconds, c.refresh_idle_seconds, c.refresh_absolute_seconds, c.start_url, c.created_at, c.updated_at FROM clients c WHERE c.client_id = $1 FOR UPDATE
+SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.access_token_seconds, c.id_token_seconds, c.refresh_idle_seconds, c.refresh_absolute_seconds, c.start_url, c.created_at, c.updated_at, c.trusted_issuers FROM clients c WHERE c.client_id = $1 FOR UPDATE
 `
 
 type LockClientRow struct {
@@ -273,6 +276,7 @@ func (q *Queries) LockClient(ctx context.Context, db DBTX, clientID string) (Loc
 		&i.Client.StartUrl,
 		&i.Client.CreatedAt,
 		&i.Client.UpdatedAt,
+		&i.Client.TrustedIssuers,
 	)
 	return i, err
 }
@@ -322,13 +326,13 @@ func (q *Queries) Secrets(ctx context.Context, db DBTX, client uuid.UUID) ([]Sec
 const updateClient = `-- name: UpdateClient :exec
 UPDATE clients c SET name = $1, status = $2, application_type = $3,
   token_endpoint_auth_method = $4, token_endpoint_auth_signing_alg = $5,
-  jwks = $6, jwks_uri = $7, strict_assertion_audience = $8, redirect_uris = $9,
-  post_logout_redirect_uris = $10, origins = $11, grant_types = $12,
-  response_types = $13, scopes = $14, audiences = $15, introspects = $16, pkce = $17, consent = $18,
-  id_token_signed_response_alg = $19, userinfo_signed_response_alg = $20,
-  claims_in_id_token = $21, 
-  access_token_seconds = $22, id_token_seconds = $23, refresh_idle_seconds = $24, refresh_absolute_seconds = $25, start_url = $26, updated_at = $27
-WHERE c.id = $28
+  jwks = $6, jwks_uri = $7, trusted_issuers = $8, strict_assertion_audience = $9, redirect_uris = $10,
+  post_logout_redirect_uris = $11, origins = $12, grant_types = $13,
+  response_types = $14, scopes = $15, audiences = $16, introspects = $17, pkce = $18, consent = $19,
+  id_token_signed_response_alg = $20, userinfo_signed_response_alg = $21,
+  claims_in_id_token = $22, 
+  access_token_seconds = $23, id_token_seconds = $24, refresh_idle_seconds = $25, refresh_absolute_seconds = $26, start_url = $27, updated_at = $28
+WHERE c.id = $29
 `
 
 type UpdateClientParams struct {
@@ -339,6 +343,7 @@ type UpdateClientParams struct {
 	TokenEndpointAuthSigningAlg string
 	Jwks                        string
 	JwksUri                     string
+	TrustedIssuers              []byte
 	StrictAssertionAudience     bool
 	RedirectUris                []string
 	PostLogoutRedirectUris      []string
@@ -371,6 +376,7 @@ func (q *Queries) UpdateClient(ctx context.Context, db DBTX, arg UpdateClientPar
 		arg.TokenEndpointAuthSigningAlg,
 		arg.Jwks,
 		arg.JwksUri,
+		arg.TrustedIssuers,
 		arg.StrictAssertionAudience,
 		arg.RedirectUris,
 		arg.PostLogoutRedirectUris,

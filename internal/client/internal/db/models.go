@@ -42,4 +42,5 @@ type Client struct {
 	StartUrl                    string
 	CreatedAt                   time.Time
 	UpdatedAt                   time.Time
+	TrustedIssuers              []byte
 }
