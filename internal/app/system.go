@@ -305,7 +305,7 @@ func (s *System) makeHandler(p Process, o Options) error {
 		Keys: s.Keys, Engine: s.Engine, Web: w, Now: s.now, Random: rand.Reader, Log: p.Log, Locales: locales,
 	})
 	s.Handler = server.New(server.Options{
-		Web: w, Realms: s.Realms, PublicHost: public.Host, Home: o.Home, Discovery: provider.Discovery, Outbox: mails,
+		Web: w, Realms: s.Realms, PublicHost: public.Host, Home: o.Home, Discovery: provider.Discovery, Refusals: provider.Refusals, Outbox: mails,
 		PageLimit: s.decisions.Observe("page", s.limits),
 		Surfaces:  []server.Surface{provider, &interaction.Surface{Engine: s.Engine, Web: w}},
 	})

@@ -20,7 +20,7 @@ var order = strings.Fields(`
 	internal/user internal/password/format internal/password internal/password/policy internal/idp internal/idp/... internal/mfa internal/mfa/... internal/role internal/client
 	internal/consent internal/keyset internal/session internal/grant internal/audit internal/webhook internal/notify internal/challenge internal/lifecycle
 	internal/flow internal/flow/...
-	internal/oidc/admission internal/oidc/store internal/oidc/assertion internal/oidc/metadata internal/oidc/accesstoken internal/oidc internal/interaction internal/account internal/admin internal/realmfile
+	internal/oidc/admission internal/oidc/store internal/oidc/assertion internal/oidc/metadata internal/oidc/accesstoken internal/oidc/crossorigin internal/oidc/granttype internal/oidc internal/interaction internal/account internal/admin internal/realmfile
 	internal/demo internal/outbox internal/server internal/worker internal/app
 	internal/testdb internal/e2e internal/archtest internal/bench
 	cmd/gatehouse`)

@@ -434,6 +434,11 @@ func TestTheDatabaseStops(t *testing.T) {
 		require.NotEmpty(t, r.Header.Get("Retry-After"), path)
 		require.Empty(t, r.Header.Get("Location"), path)
 	}
+	for _, path := range []string{"/token", "/introspect", "/revoke", "/userinfo"} {
+		r := newBrowser(t).post(i.Issuer("one")+path, exchange(code, "token", live.AccessToken), "Authorization", basic("web", webSecret), "Accept", "text/html")
+		requireRefusal(t, r, http.StatusServiceUnavailable, "temporarily_unavailable")
+		require.NotEmpty(t, r.Header.Get("Retry-After"), path)
+	}
 
 	require.Equal(t, address, run().URL(devpg.Database))
 	require.Equal(t, http.StatusOK, token(t, i, "one", exchange(code)).Status, "the code was never spent")

@@ -40,6 +40,7 @@ type protocolError struct {
 	Code        string
 	Description string
 	cause       error
+	status      int // 0 is that of the code
 }
 
 func refuse(code, description string) *protocolError {
@@ -47,7 +48,7 @@ func refuse(code, description string) *protocolError {
 }
 
 func (e *protocolError) because(err error) *protocolError {
-	return &protocolError{e.Code, e.Description, err}
+	return &protocolError{e.Code, e.Description, err, e.status}
 }
 
 // Error implements error, for the log.
@@ -63,6 +64,9 @@ func (e *protocolError) Unwrap() error { return e.cause }
 
 // Status is the HTTP status of the error at endpoints that programs call.
 func (e *protocolError) Status() int {
+	if e.status != 0 {
+		return e.status
+	}
 	switch e.Code {
 	case codeInvalidClient, codeInvalidToken:
 		return http.StatusUnauthorized
@@ -104,7 +108,7 @@ func asProtocolError(err error) *protocolError {
 		return refuse(codeSlowDown, slowDownText).because(err)
 	}
 	if postgres.Unavailable(err) {
-		return refuse(codeUnavailable, "The server cannot answer right now. Try again in a moment.").because(err)
+		return unavailable(err)
 	}
 	var rfc *fosite.RFC6749Error
 	if errors.As(err, &rfc) {
@@ -115,6 +119,10 @@ func asProtocolError(err error) *protocolError {
 		}
 	}
 	return refuse(codeServerError, "The server failed. The cause is in its log under this response's X-Request-Id.").because(err)
+}
+
+func unavailable(err error) *protocolError {
+	return refuse(codeUnavailable, "The server cannot answer right now. Try again in a moment.").because(err)
 }
 
 func describe(code string) string {

@@ -17,6 +17,8 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/oidc/accesstoken"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/admission"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/assertion"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/crossorigin"
+	"github.com/gatehouse-id/gatehouse/internal/oidc/granttype"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/metadata"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/store"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
@@ -50,6 +52,7 @@ type Provider struct {
 	fosite    fosite.OAuth2Provider
 	verified  *realm.Recent[tokenDigest, accesstoken.Claims]
 	documents *metadata.Documents
+	origins   crossorigin.Policy
 }
 
 // New makes a provider.
@@ -63,10 +66,13 @@ func New(o Options) *Provider {
 		grantCode: cfg.handlers(st, strategies,
 			compose.OAuth2AuthorizeExplicitFactory, compose.OpenIDConnectExplicitFactory, compose.OAuth2PKCEFactory),
 		grantRefresh:   cfg.handlers(st, strategies, compose.OAuth2RefreshTokenGrantFactory, compose.OpenIDConnectRefreshFactory),
-		grantClient:    {&selfHandler{grantType: grantClient, strategy: strategies, config: cfg}},
-		grantAssertion: {&selfHandler{grantType: grantAssertion, strategy: strategies, config: cfg}},
+		grantClient:    {&granttype.Self{GrantType: grantClient, Strategy: strategies, Config: cfg}},
+		grantAssertion: {&granttype.Self{GrantType: grantAssertion, Strategy: strategies, Config: cfg}},
 	}
-	return &Provider{Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: realm.NewRecent[tokenDigest, accesstoken.Claims](verifiedBound), documents: metadata.New(o.Locales)}
+	return &Provider{
+		Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: realm.NewRecent[tokenDigest, accesstoken.Claims](verifiedBound),
+		documents: metadata.New(o.Locales), origins: crossorigin.Policy{Clients: o.Clients, Log: o.Log},
+	}
 }
 
 // The grant types (RFC 6749 §4.1, §4.4, §6).
@@ -99,9 +105,9 @@ func (p *Provider) Mount(pages, api, documents *echo.Group) {
 	api.Match([]string{http.MethodGet, http.MethodPost}, "/userinfo", p.limited(p.userinfo))
 	api.POST("/introspect", p.limited(p.introspect))
 	api.POST("/revoke", p.limited(p.revoke))
-	api.OPTIONS("/revoke", p.preflight)
-	api.OPTIONS("/token", p.preflight)
-	api.OPTIONS("/userinfo", p.preflight)
+	api.OPTIONS("/revoke", p.origins.Preflight)
+	api.OPTIONS("/token", p.origins.Preflight)
+	api.OPTIONS("/userinfo", p.origins.Preflight)
 	documents.GET("/jwks", p.jwks)
 	documents.GET("/.well-known/openid-configuration", p.Discovery)
 	documents.GET("/.well-known/oauth-authorization-server", p.Discovery)

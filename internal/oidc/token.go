@@ -58,13 +58,14 @@ func (p *Provider) clientRequest(c *echo.Context, read func(*http.Request, url.V
 		return nil, client.Client{}, refusal
 	}
 	cl, err := p.admitClient(c, web.Realm(c), cred)
-	if err != nil && cred.isGrant {
-		err = asProtocolError(err).ofGrant()
-	}
 	if err != nil {
+		p.origins.AllowClaimed(c, cred.id)
+		if cred.isGrant {
+			err = asProtocolError(err).ofGrant()
+		}
 		return form, cl, err
 	}
-	p.allowOrigin(c, cl)
+	p.origins.Allow(c, cl)
 	return form, cl, nil
 }
 
@@ -271,6 +272,7 @@ func (p *Provider) refuseToken(c *echo.Context, cl client.Client, err error) err
 	} else {
 		web.Note(c, slog.String("client_id", cl.ClientID), slog.String("error_code", e.Code), slog.Any("err", e))
 	}
+	p.origins.AllowError(c)
 	h := c.Response().Header()
 	switch e.Code {
 	case codeInvalidClient:

@@ -56,7 +56,7 @@ func (p *Provider) userinfo(c *echo.Context) error {
 	case err != nil:
 		return p.refuseBearer(c, err)
 	}
-	p.allowOrigin(c, cl)
+	p.origins.Allow(c, cl)
 	if !slices.Contains(strings.Fields(claims.Scope), "openid") {
 		return p.refuseBearer(c, refuse(codeInsufficientScope, "The access token lacks the scope openid."))
 	}
@@ -154,6 +154,10 @@ func (p *Provider) refuseBearer(c *echo.Context, err error) error {
 	e := asProtocolError(err)
 	if e.ours() {
 		p.Log.ErrorContext(c.Request().Context(), "userinfo failed", "error_code", e.Code, "err", e)
+	}
+	p.origins.AllowError(c)
+	if e.Code == codeUnavailable {
+		c.Response().Header().Set(echo.HeaderRetryAfter, "1")
 	}
 	challenge := `Bearer realm="` + web.Realm(c).Issuer + `"`
 	if e.Description == "" {

@@ -36,6 +36,8 @@ type Options struct {
 	Home string
 	// Discovery serves a realm's metadata, a second time at the place that RFC 8414 §3.1 gives it.
 	Discovery echo.HandlerFunc
+	// Refusals writes errors of what programs call, in the protocol's form.
+	Refusals echo.MiddlewareFunc
 	// PageLimit counts requests for pages by client address, against the realm's rate.
 	PageLimit limit.Source
 	Surfaces  []Surface
@@ -76,7 +78,7 @@ type server struct{ Options }
 // answered in the form that the endpoint's callers read.
 func (s *server) mount(e *echo.Echo, prefix string, find echo.MiddlewareFunc) {
 	pages := e.Group(prefix, s.Web.Pages, s.withContext, find, s.limitPages, web.LimitURL(web.MaxAuthorizeURL), web.LimitBody(web.MaxForm))
-	api := e.Group(prefix, s.Web.API, s.withContext, find, web.LimitBody(web.MaxForm))
+	api := e.Group(prefix, s.Web.API, s.Refusals, s.withContext, find, web.LimitBody(web.MaxForm))
 	documents := e.Group(prefix, s.Web.Document, find)
 	for _, surface := range s.Surfaces {
 		surface.Mount(pages, api, documents)

@@ -20,6 +20,9 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
 
+// Status is the HTTP status of a problem, for surfaces that write errors in a form of their own.
+func Status(code problem.Code) int { return statusOf(code) }
+
 // statusOf is the one table of HTTP statuses.
 func statusOf(code problem.Code) int {
 	switch code {
