@@ -60,7 +60,7 @@ func New(o Options) *Provider {
 	st := store.Storage{Clients: o.Clients}
 	cfg := newConfig()
 	strategies := &compose.CommonStrategy{
-		CoreStrategy: coreStrategy{random: o.Random}, OpenIDConnectTokenStrategy: idTokenStrategy{}, Signer: unusedSigner{},
+		CoreStrategy: coreStrategy{random: o.Random}, OpenIDConnectTokenStrategy: idTokenStrategy{}, Signer: store.NoSigner{},
 	}
 	cfg.byGrant = map[string]fosite.TokenEndpointHandlers{
 		grantCode: cfg.handlers(st, strategies,

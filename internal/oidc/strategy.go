@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/ory/fosite"
-	"github.com/ory/fosite/token/jwt"
 
 	"github.com/gatehouse-id/gatehouse/internal/grant"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
@@ -59,7 +58,10 @@ func (coreStrategy) GenerateAccessToken(ctx context.Context, r fosite.Requester)
 	if err != nil {
 		return "", "", err
 	}
-	aud := audience(r.GetGrantedAudience())
+	aud := audience(u.Audience)
+	if len(aud) == 0 {
+		aud = audience(r.GetGrantedAudience())
+	}
 	if len(aud) == 0 {
 		aud = audience{u.Realm.Issuer}
 	}
@@ -157,29 +159,3 @@ func (idTokenStrategy) GenerateIDToken(ctx context.Context, lifespan time.Durati
 	}
 	return u.IDKey.SignIDToken(body)
 }
-
-// unusedSigner satisfies fosite's factories. Its validator of id_token_hint never runs: the hint is taken out of
-// the request before and checked by this package.
-type unusedSigner struct{}
-
-var errUnusedSigner = errors.New("not part of this signer")
-
-// Generate implements jwt.Signer.
-func (unusedSigner) Generate(context.Context, jwt.MapClaims, jwt.Mapper) (token, signature string, err error) {
-	return "", "", errUnusedSigner
-}
-
-// Validate implements jwt.Signer.
-func (unusedSigner) Validate(context.Context, string) (string, error) { return "", errUnusedSigner }
-
-// Hash implements jwt.Signer.
-func (unusedSigner) Hash(context.Context, []byte) ([]byte, error) { return nil, errUnusedSigner }
-
-// Decode implements jwt.Signer.
-func (unusedSigner) Decode(context.Context, string) (*jwt.Token, error) { return nil, errUnusedSigner }
-
-// GetSignature implements jwt.Signer.
-func (unusedSigner) GetSignature(context.Context, string) (string, error) { return "", errUnusedSigner }
-
-// GetSigningMethodLength implements jwt.Signer.
-func (unusedSigner) GetSigningMethodLength(context.Context) int { return 0 }

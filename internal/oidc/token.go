@@ -88,7 +88,7 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 	u.GrantType = grantType
 	ar, err := p.fosite.NewAccessRequest(ctx, req, &store.Session{})
 	if err == nil {
-		err = grantScopes(ar, grantType, form, cl)
+		err = grantScopes(u, ar, form, cl)
 	}
 	if err != nil {
 		return accesstoken.Response{}, p.proofFailed(ctx, u, cl, grantType, err)
@@ -149,10 +149,15 @@ func (p *Provider) chooseKeys(ctx context.Context, u *store.Unit, cl client.Clie
 }
 
 // grantScopes grants what a token request may choose itself: a client acting for itself its scopes and audiences, a
-// refresh fewer scopes than before.
-func grantScopes(ar fosite.AccessRequester, grantType string, form url.Values, cl client.Client) error {
-	switch grantType {
+// code or a refresh fewer audiences than were granted, a refresh fewer scopes too.
+func grantScopes(u *store.Unit, ar fosite.AccessRequester, form url.Values, cl client.Client) error {
+	switch u.GrantType {
+	case grantCode:
+		return narrowAudience(u, form["resource"])
 	case grantRefresh:
+		if err := narrowAudience(u, form["resource"]); err != nil {
+			return err
+		}
 		return narrow(ar, form.Get("scope"))
 	case grantClient, grantAssertion:
 		for _, scope := range ar.GetRequestedScopes() {
@@ -167,6 +172,21 @@ func grantScopes(ar fosite.AccessRequester, grantType string, form url.Values, c
 				return refuse(codeInvalidTarget, "A requested resource is unknown or not allowed for this client.")
 			}
 			ar.GrantAudience(a)
+		}
+	}
+	return nil
+}
+
+// narrowAudience lets the access token of this request be for some of the granted audiences only, and refuses more (RFC
+// 8707 §2.2). The authorization keeps them all.
+func narrowAudience(u *store.Unit, resources []string) error {
+	for _, a := range resources {
+		switch granted := u.Grant.Audience; {
+		case a == "" || slices.Contains(u.Audience, a):
+		case slices.Contains(granted, a), len(granted) == 0 && a == u.Realm.Issuer:
+			u.Audience = append(u.Audience, a)
+		default:
+			return refuse(codeInvalidTarget, "A requested resource was not granted before.")
 		}
 	}
 	return nil

@@ -31,6 +31,8 @@ type Unit struct {
 	Client Client
 	// GrantType is that of a request at the token endpoint.
 	GrantType string
+	// Audience is what the access token is for, when the request asks for less than was granted; nil else.
+	Audience []string
 	// Lifetimes are the realm's as they are for the request's client.
 	Lifetimes realm.Lifetimes
 	// AccessKey and IDKey sign the request's tokens.
