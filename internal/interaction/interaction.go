@@ -62,6 +62,9 @@ func (s *Surface) enter(c *echo.Context, r realm.Realm, step flow.Step) error {
 	if alternative, ok := step.(flow.Alternative); !ok || !alternative.InsteadOf("") {
 		return s.elsewhere(c, r, nil, flow.ErrGone)
 	}
+	if web.Peeks(c) {
+		return c.NoContent(http.StatusSeeOther)
+	}
 	browser, err := s.browser(c, r)
 	if err != nil {
 		return err

@@ -34,6 +34,9 @@ func (p *Provider) authorize(c *echo.Context) error {
 	if err != nil {
 		return p.refuseAuthorization(c, r, q, err)
 	}
+	if web.Peeks(c) {
+		return c.NoContent(http.StatusSeeOther)
+	}
 	s, err := p.Engine.Begin(ctx, r, p.browser(c, r), q.client, form, q.hintSubject)
 	if err != nil {
 		return p.refuseAuthorization(c, r, q, err)
@@ -67,7 +70,7 @@ func (p *Provider) authorizePosted(ctx context.Context, c *echo.Context, r realm
 // meanwhile stops the flow here too.
 func (p *Provider) resume(ctx context.Context, c *echo.Context, r realm.Realm, tx string) error {
 	s, err := p.Engine.Load(ctx, r, tx, p.browser(c, r))
-	if errors.Is(err, flow.ErrGone) {
+	if errors.Is(err, flow.ErrGone) && !web.Peeks(c) {
 		s, err = p.bind(ctx, c, r, tx)
 	}
 	if errors.Is(err, flow.ErrGone) {
@@ -81,6 +84,8 @@ func (p *Provider) resume(ctx context.Context, c *echo.Context, r realm.Realm, t
 		return p.refuseAuthorization(c, r, q, err)
 	}
 	switch {
+	case web.Peeks(c):
+		return c.NoContent(http.StatusSeeOther)
 	case s.Lapsed:
 		if err := p.Engine.Restart(ctx, r, tx, s.Browser); err != nil {
 			return err

@@ -49,7 +49,7 @@ func (p *Provider) endSession(c *echo.Context) error {
 		}
 	}
 	tx := c.QueryParam("tx")
-	if tx != "" {
+	if tx != "" && !web.Peeks(c) {
 		var err error
 		if form, err = p.keptLogout(ctx, c, r, tx); err != nil {
 			return err
@@ -71,7 +71,7 @@ func (p *Provider) endSession(c *echo.Context) error {
 		if err := web.CheckForm(c, r, string(browser), "logout"); err != nil {
 			return err
 		}
-	case q.hint == nil || q.hint.SessionID != s.ID.String():
+	case web.Peeks(c) || q.hint == nil || q.hint.SessionID != s.ID.String():
 		return p.confirmLogout(c, r, q, browser)
 	}
 	if err := p.end(ctx, r, s); err != nil {

@@ -54,7 +54,6 @@ func New(o Options) http.Handler {
 	s := &server{o}
 	for _, base := range []string{"", "/realms/:realm"} {
 		e.GET(base+"/assets/:file", o.Web.Asset, o.Web.Static)
-		e.HEAD(base+"/assets/:file", o.Web.Asset, o.Web.Static)
 	}
 	if o.Home != "" {
 		e.GET("/", func(c *echo.Context) error { return c.Redirect(http.StatusSeeOther, o.Home) })

@@ -65,7 +65,7 @@ func assetType(ext string) string {
 	return ""
 }
 
-// Asset serves the path parameter "file", to be mounted for GET and HEAD as "/assets/:file" below each issuer. A file
+// Asset serves the path parameter "file", to be mounted as "/assets/:file" below each issuer. A file
 // under its current digest may be kept for ever. Another digest is that of another release, which a page on its way
 // to us during an update may name: it gets what we have, for now.
 func (w *Web) Asset(c *echo.Context) error {

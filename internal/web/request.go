@@ -59,6 +59,10 @@ func Realm(c *echo.Context) realm.Realm { return of(c).realm }
 // RequestID is the request's id: 128 random bits in lower-case base32. What the client sent as such is ignored.
 func RequestID(c *echo.Context) string { return of(c).id }
 
+// Peeks tells that the request is HEAD: somebody asks what is there, a program that reads mails above all, and nothing
+// may change. Where GET answers by what it does, HEAD leaves that out (RFC 9110 §9.3.2).
+func Peeks(c *echo.Context) bool { return c.Request().Method == http.MethodHead }
+
 // Link is an address that a page may offer. It must be validated where it is known: web refuses only what no page
 // may ever link to.
 type Link struct {
@@ -175,6 +179,10 @@ func (r *request) attrs(method, route string, status int, took time.Duration) []
 func refuseMethod(c *echo.Context) error {
 	// echo lists OPTIONS always, because it would answer it; here only a route answers.
 	allowed, _ := c.Get(echo.ContextKeyHeaderAllow).(string)
-	c.Response().Header().Set(echo.HeaderAllow, strings.TrimPrefix(allowed, http.MethodOptions+", "))
+	allowed = strings.TrimPrefix(allowed, http.MethodOptions+", ")
+	if strings.HasPrefix(allowed, http.MethodGet) { // echo does not list what it answers by itself
+		allowed = http.MethodGet + ", " + http.MethodHead + strings.TrimPrefix(allowed, http.MethodGet)
+	}
+	c.Response().Header().Set(echo.HeaderAllow, allowed)
 	return problem.New(problem.MethodNotAllowed)
 }

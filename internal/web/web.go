@@ -93,7 +93,8 @@ func New(o Options) (*Web, error) {
 
 // Echo returns a new echo instance on which every request has an id, a log line, a client address that cannot be
 // forged, and an answer even when its handler panics. Methods without a route are refused, OPTIONS among them
-// (OP-10); a group that answers preflight requests routes OPTIONS itself.
+// (OP-10); a group that answers preflight requests routes OPTIONS itself. A route for GET answers HEAD too, by the same
+// handler (RFC 9110 §9.3.2); one whose GET changes something asks Peeks first.
 func (w *Web) Echo() *echo.Echo {
 	e := echo.NewWithConfig(echo.Config{
 		Logger:           w.o.Log,
@@ -105,6 +106,7 @@ func (w *Web) Echo() *echo.Echo {
 		Router: echo.NewRouter(echo.RouterConfig{
 			MethodNotAllowedHandler: refuseMethod,
 			OptionsMethodHandler:    refuseMethod,
+			AutoHandleHEAD:          true,
 		}),
 	})
 	e.Pre(w.entry)
