@@ -31,7 +31,7 @@ func (s *System) steps() (authenticate, require []flow.Step) {
 		selectaccount.Step{},
 		recovery.Step{Codes: codes},
 		invitation.Step{Users: s.Users, Now: s.now, Random: rand.Reader},
-		signup.Step{Chooser: chooser, Mailer: s.mailer, Unproved: registerSoon, Now: s.now},
+		signup.Step{Chooser: chooser, Mailer: s.mailer, Now: s.now},
 		emailcode.Step{Codes: codes, Users: s.Users, Random: rand.Reader},
 		firstfactor.Step{Hasher: s.Hasher, Guard: s.guard, Now: s.now, Random: rand.Reader},
 		verifyemail.Step{Codes: codes, Users: s.Users, Random: rand.Reader},

@@ -263,7 +263,7 @@ func (s *System) makeLimits(p Process) (err error) {
 		Passwords: limit.NewFailures(s.decisions.Observe("password", s.limits)),
 		Codes:     limit.NewFailures(s.decisions.Observe("code", s.limits)),
 	}
-	s.mailer = challenge.Mailer{Random: rand.Reader, Limits: s.decisions.Observe("mail", s.limits)}
+	s.mailer = challenge.Mailer{Random: rand.Reader, Limits: s.decisions.Observe("mail", s.limits), Unproved: registerSoon}
 	return nil
 }
 

@@ -78,6 +78,8 @@ type New struct {
 	Shown string
 	// Tx is the flow that waits for the code; "" when only the link is meant.
 	Tx string
+	// Registers tells that an account is asked for, whose password was typed in the flow; Payload says which.
+	Registers bool
 	// Payload is sealed and handed back when the challenge is spent.
 	Payload []byte
 	// Decoy makes one that nobody can show back.
@@ -101,7 +103,7 @@ func issue(ctx context.Context, tx realm.Tx, random io.Reader, n New, template s
 		return secrets{}, err
 	}
 	p := db.InsertParams{
-		ID: id, Purpose: string(n.Purpose), Address: n.Address, Shown: n.Shown, Template: template, Tx: n.Tx,
+		ID: id, Purpose: string(n.Purpose), Address: n.Address, Shown: n.Shown, Template: template, Registers: n.Registers, Tx: n.Tx,
 		TokenHash: hashToken(tx.In(), n.Purpose, s.token),
 		Now:       now, CodeExpiresAt: now.Add(CodeLife), ExpiresAt: now.Add(n.Purpose.Life()),
 	}
@@ -181,7 +183,8 @@ type Challenge struct {
 	Address string
 	// Tx is the flow that it was asked for in, "" when in none.
 	Tx string
-	// Payload is what New had; nil once it was used.
+	// Registers is what New had. Payload, too; nil once it was used.
+	Registers bool
 	Payload   []byte
 	CreatedAt time.Time
 }
@@ -217,7 +220,7 @@ func Redeem(ctx context.Context, tx realm.Tx, p Purpose, token string, now time.
 	if err != nil {
 		return Challenge{}, fmt.Errorf("spend a challenge: %w", err)
 	}
-	c := Challenge{ID: row.ID, Purpose: p, User: orNil(row.UserID), Address: row.Address, Tx: row.Tx, CreatedAt: row.CreatedAt}
+	c := Challenge{ID: row.ID, Purpose: p, User: orNil(row.UserID), Address: row.Address, Tx: row.Tx, Registers: row.Registers, CreatedAt: row.CreatedAt}
 	former, err := c.former(ctx, tx)
 	if err != nil {
 		return Challenge{}, err
@@ -272,7 +275,7 @@ func Try(ctx context.Context, tx realm.Tx, p Purpose, flow, typed string, now ti
 	if err != nil {
 		return Challenge{}, Dead, fmt.Errorf("try a code: %w", err)
 	}
-	c := Challenge{ID: row.ID, Purpose: p, User: orNil(row.UserID), Address: row.Address, Tx: flow, CreatedAt: row.CreatedAt}
+	c := Challenge{ID: row.ID, Purpose: p, User: orNil(row.UserID), Address: row.Address, Tx: flow, Registers: row.Registers, CreatedAt: row.CreatedAt}
 	mac, err := tx.In().MAC("challenge.code")
 	if err != nil {
 		return Challenge{}, Dead, err

@@ -22,6 +22,9 @@ type Mailer struct {
 	Random io.Reader
 	// Limits counts what is sent, by address and by who asked for it.
 	Limits limit.Source
+	// Unproved makes the account that a challenge registers soon after the commit, for realms that do not wait for its
+	// proof.
+	Unproved func(ctx context.Context, tx realm.Tx, challenge uuid.UUID) error
 }
 
 // Letter is the mail of a challenge.
@@ -117,8 +120,13 @@ func (m Mailer) Send(ctx context.Context, tx realm.Tx, n New, l Letter, now time
 		// The link's host is the realm's configured issuer, whatever the request says (RS-03).
 		message.Secrets = map[string]string{"code": s.code, "link": r.Issuer + "/" + n.Purpose.path() + "/" + s.token}
 	}
-	_, err = notify.Send(ctx, tx, message, now)
-	return s.id, err
+	if _, err := notify.Send(ctx, tx, message, now); err != nil {
+		return uuid.Nil, err
+	}
+	if proved := r.Flags.RequireEmailVerification; n.Registers && (proved == nil || !*proved) {
+		return s.id, m.Unproved(ctx, tx, s.id) // for a decoy as well
+	}
+	return s.id, nil
 }
 
 // Again sends what a flow waits for once more, under a new code and link; the older ones end. It returns the new
@@ -132,7 +140,7 @@ func (m Mailer) Again(ctx context.Context, tx realm.Tx, flow string, l Letter, n
 		return uuid.Nil, fmt.Errorf("read what a flow waits for: %w", err)
 	}
 	n := New{
-		Purpose: Purpose(row.Purpose), User: orNil(row.UserID), Address: row.Address, Shown: row.Shown, Tx: flow, Decoy: row.Decoy,
+		Purpose: Purpose(row.Purpose), User: orNil(row.UserID), Address: row.Address, Shown: row.Shown, Tx: flow, Registers: row.Registers, Decoy: row.Decoy,
 	}
 	if row.Payload != nil {
 		if n.Payload, err = tx.In().DataKey.Open(row.Payload, payloadAAD(tx.In(), row.ID)); err != nil {

@@ -165,21 +165,51 @@ func TestRegistration(t *testing.T) {
 	})
 }
 
+// unproved is a server whose clock goes, with the realm "one" where everybody may make an account and confirm its
+// address later.
+func unproved(t *testing.T) *instance {
+	t.Helper()
+	return startWith(t, testdb.NewURL(t), func(_ *app.Process, o *app.Options) { o.Now = time.Now }, realmFile("one"),
+		"realm: one\nflags: {ALLOW_AUTO_REGISTRATION: true, REQUIRE_EMAIL_VERIFICATION: false}\n")
+}
+
+// waitForAccount waits until the background work has made somebody's account.
+func (i *instance) waitForAccount(t *testing.T, email string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return one[bool](t, i, "one", `SELECT EXISTS (SELECT 1 FROM identifiers WHERE canonical = $1)`, email)
+	}, time.Minute, 20*time.Millisecond)
+}
+
+// waitForMail waits until the background work has sent somebody their nth mail, and returns its text.
+func (i *instance) waitForMail(t *testing.T, to string, nth int) (text string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		n := 0
+		for _, m := range i.Outbox.Mails() {
+			if m.To.Mailbox != to {
+				continue
+			}
+			if n == 0 {
+				text = m.Text // the newest
+			}
+			n++
+		}
+		return n >= nth
+	}, time.Minute, 20*time.Millisecond)
+	return text
+}
+
 func TestRegistrationWithoutProof(t *testing.T) {
 	t.Parallel()
-	i := startWith(t, testdb.NewURL(t), func(_ *app.Process, o *app.Options) { o.Now = time.Now }, realmFile("one"),
-		"realm: one\nflags: {ALLOW_AUTO_REGISTRATION: true, REQUIRE_EMAIL_VERIFICATION: false}\n")
+	i := unproved(t)
 	i.work(t)
-	exists := func(email string) func() bool {
-		return func() bool {
-			return one[bool](t, i, "one", `SELECT EXISTS (SELECT 1 FROM identifiers WHERE canonical = $1)`, email)
-		}
-	}
+	verifyLink := func(text string) string { return regexp.MustCompile(`http\S+/verify-email/\S+`).FindString(text) }
 	t.Run("signs in without confirming", func(t *testing.T) {
 		t.Parallel()
 		b := newBrowser(t)
 		page := b.register(i, "eve@example.test")
-		require.Eventually(t, exists("eve@example.test"), time.Minute, 20*time.Millisecond)
+		i.waitForAccount(t, "eve@example.test")
 		login := b.press(i, page, "login")
 		require.Equal(t, "login", at(login))
 		require.Equal(t, false, whoIs(t, i, b.follow(i, b.try(login, "eve@example.test", chosenPassword)))["email_verified"])
@@ -188,18 +218,70 @@ func TestRegistrationWithoutProof(t *testing.T) {
 		t.Parallel()
 		b := newBrowser(t)
 		page := b.register(i, "zoe@example.test")
-		require.Eventually(t, exists("zoe@example.test"), time.Minute, 20*time.Millisecond)
-		var code string
-		require.Eventually(t, func() bool {
-			for _, m := range i.Outbox.Mails() {
-				if m.To.Mailbox == "zoe@example.test" {
-					code = regexp.MustCompile(`\d{6}`).FindString(m.Text)
-				}
-			}
-			return code != ""
-		}, time.Minute, 20*time.Millisecond)
+		i.waitForAccount(t, "zoe@example.test")
+		code := regexp.MustCompile(`\d{6}`).FindString(i.waitForMail(t, "zoe@example.test", 1))
 		require.Equal(t, true, whoIs(t, i, b.follow(i, b.answer(page, "code", code)))["email_verified"])
 	})
+	t.Run("confirms later by the link in another browser, and the first goes on", func(t *testing.T) {
+		t.Parallel()
+		b, phone := newBrowser(t), newBrowser(t)
+		page := b.register(i, "mia@example.test")
+		i.waitForAccount(t, "mia@example.test")
+		require.Equal(t, "verify-email", at(b.press(i, page, "authorize")), "not before the proof")
+		link := verifyLink(i.waitForMail(t, "mia@example.test", 1))
+		require.Contains(t, phone.button(i, phone.get(link)).Body, "Your e-mail is confirmed")
+		require.Equal(t, "login_required", phone.silent(i))
+		require.Equal(t, true, whoIs(t, i, b.press(i, page, "authorize"))["email_verified"])
+	})
+	t.Run("confirms by the link of a mail that was sent again", func(t *testing.T) {
+		t.Parallel()
+		b, phone := newBrowser(t), newBrowser(t)
+		page := b.register(i, "kim@example.test")
+		i.waitForAccount(t, "kim@example.test")
+		page = b.follow(i, b.answer(page, "action", "resend"))
+		link := verifyLink(i.waitForMail(t, "kim@example.test", 2))
+		require.Contains(t, phone.button(i, phone.get(link)).Body, "Your e-mail is confirmed")
+		require.Equal(t, true, whoIs(t, i, b.press(i, page, "authorize"))["email_verified"])
+	})
+	// Whoever asked for an account at somebody else's address does not come in by it once its owner has taken it.
+	t.Run("lets nobody on whose password was replaced meanwhile", func(t *testing.T) {
+		t.Parallel()
+		for name, by := range map[string]func(t *testing.T, b *browser, page response, text string) response{
+			"link": func(_ *testing.T, b *browser, page response, text string) response {
+				owner := newBrowser(t)
+				require.Contains(t, owner.button(i, owner.get(verifyLink(text))).Body, "Your e-mail is confirmed")
+				return b.press(i, page, "authorize")
+			},
+			"code": func(_ *testing.T, b *browser, page response, text string) response {
+				return b.follow(i, b.answer(page, "code", regexp.MustCompile(`\d{6}`).FindString(text)))
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				b, owner, address := newBrowser(t), newBrowser(t), "pat-"+name+"@example.test"
+				page := b.register(i, address)
+				i.waitForAccount(t, address)
+				text := i.waitForMail(t, address, 1)
+				owner.recover(i, address)
+				reset := regexp.MustCompile(`http\S+/recover/\S+`).FindString(i.waitForMail(t, address, 2))
+				require.Equal(t, "login", at(owner.setPassword(i, owner.follow(i, owner.button(i, owner.get(reset))), "another "+chosenPassword)))
+				require.Equal(t, "login", at(by(t, b, page, text)))
+				require.Equal(t, "login_required", b.silent(i))
+			})
+		}
+	})
+}
+
+func TestRegistrationWithoutProof_sends_the_code_again_before_the_account_is_made(t *testing.T) {
+	t.Parallel()
+	i := unproved(t)
+	b := newBrowser(t)
+	page := b.register(i, "eve@example.test")
+	page = b.follow(i, b.answer(page, "action", "resend"))
+	i.work(t)
+	i.waitForAccount(t, "eve@example.test")
+	require.Equal(t, false, whoIs(t, i, b.signIn(i, b.press(i, page, "login"), "eve@example.test", chosenPassword))["email_verified"])
+	require.Equal(t, 1, one[int](t, i, "one", `SELECT count(*) FROM users u JOIN identifiers n ON n.user_id = u.id WHERE n.canonical = 'eve@example.test'`))
 }
 
 // seen is what an answer tells somebody who does not have the mail.

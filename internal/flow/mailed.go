@@ -109,10 +109,11 @@ func startMailed(ctx context.Context, tx realm.Tx, random io.Reader, p db.Insert
 }
 
 // ProvedElsewhere notes in the flow that an account was asked for in that its address was proved, from whatever
-// browser: its password was typed here. A flow that has ended or gone another way stays as it is.
-func ProvedElsewhere(ctx context.Context, tx realm.Tx, flow string, user uuid.UUID, now time.Time) error {
+// browser: its password was typed here, and the account made of it at that time. A flow that has ended or gone another
+// way stays as it is.
+func ProvedElsewhere(ctx context.Context, tx realm.Tx, flow string, user uuid.UUID, registered, now time.Time) error {
 	if _, err := db.New().ProvedElsewhere(ctx, tx, db.ProvedElsewhereParams{
-		TxHash: hashTx(flow), UserID: &user, AuthTime: &now, Amr: []string{"pwd"},
+		TxHash: hashTx(flow), UserID: &user, AuthTime: &registered, Amr: []string{"pwd"}, Now: now,
 	}); err != nil {
 		return fmt.Errorf("note a proved address: %w", err)
 	}

@@ -21,6 +21,8 @@ type Proof struct {
 	User       uuid.UUID
 	AMR        []string
 	Persistent bool
+	// At is when it was proved; zero for now.
+	At time.Time
 	// Cookie is new; the browser gets it with the answer (Outcome.Cookie).
 	Cookie session.Token
 }
@@ -29,8 +31,11 @@ type Proof struct {
 // not only when a session is made of the proof: whoever planted the cookie that the form came with could otherwise walk
 // the rest of the way faster than its owner.
 func Authenticate(ctx context.Context, tx realm.Tx, s *State, p Proof, now time.Time) error {
+	if p.At.IsZero() {
+		p.At = now
+	}
 	n, err := db.New().Authenticated(ctx, tx, db.AuthenticatedParams{
-		TxHash: hashTx(s.Tx), BrowserHash: s.Browser.Hash(), UserID: &p.User, AuthTime: &now, Amr: p.AMR, Persistent: p.Persistent,
+		TxHash: hashTx(s.Tx), BrowserHash: s.Browser.Hash(), UserID: &p.User, AuthTime: &p.At, Amr: p.AMR, Persistent: p.Persistent,
 	})
 	if err := touched(n, err, "note an authentication"); err != nil {
 		return err

@@ -34,17 +34,33 @@ func (g Registration) Payload() ([]byte, error) {
 	return b, nil
 }
 
+// Proved is whose address was proved.
+type Proved struct {
+	User uuid.UUID
+	// Registered is when the account was made that was asked for where the challenge was: its password was typed there,
+	// and who was signed out of everything since must type it again. Zero for an account that was there before.
+	Registered time.Time
+}
+
 // Prove acts on a challenge of purpose Verify that was shown back: it makes the account that was asked for, or confirms
-// the address of the one that there is. It returns whose it is; user.ErrTaken when the address belongs to another
-// account by now.
-func Prove(ctx context.Context, tx realm.Tx, users *user.Store, c challenge.Challenge, now time.Time) (uuid.UUID, error) {
+// the address of the one that there is. It is user.ErrTaken when the address belongs to another account by now.
+func Prove(ctx context.Context, tx realm.Tx, users *user.Store, c challenge.Challenge, now time.Time) (Proved, error) {
 	if c.Payload != nil {
-		return register(ctx, tx, users, c, true, now)
+		made, err := register(ctx, tx, users, c, true, now)
+		return Proved{made, now}, err
 	}
 	if c.User == uuid.Nil {
-		return uuid.Nil, user.ErrTaken
+		return Proved{}, user.ErrTaken
 	}
-	return c.User, confirmEmail(ctx, tx, users, c.User, c.Address, now)
+	p := Proved{User: c.User}
+	if c.Registers {
+		u, err := users.ByID(ctx, tx, c.User)
+		if err != nil {
+			return Proved{}, err
+		}
+		p.Registered = u.CreatedAt
+	}
+	return p, confirmEmail(ctx, tx, users, c.User, c.Address, now)
 }
 
 // RegisterUnproved makes the account of a registration whose address is not proved yet, where the realm lets people in

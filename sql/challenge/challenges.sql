@@ -1,7 +1,7 @@
 -- name: Insert :exec
 -- Insert stores a challenge whose secrets are about to be sent.
-INSERT INTO challenges (id, purpose, user_id, address, shown, template, payload, token_hash, code_mac, tx, created_at, code_expires_at, expires_at)
-VALUES (@id, @purpose, @user_id, @address, @shown, @template, @payload, @token_hash, @code_mac, @tx, @now, @code_expires_at, @expires_at);
+INSERT INTO challenges (id, purpose, user_id, address, shown, template, registers, payload, token_hash, code_mac, tx, created_at, code_expires_at, expires_at)
+VALUES (@id, @purpose, @user_id, @address, @shown, @template, @registers, @payload, @token_hash, @code_mac, @tx, @now, @code_expires_at, @expires_at);
 
 -- name: EndOthers :execrows
 -- EndOthers ends what a new challenge replaces: the person's of the same purpose, and the flow's.
@@ -17,9 +17,9 @@ UPDATE challenges c SET ended_at = @now, payload = NULL WHERE c.user_id = @user_
 UPDATE challenges c SET ended_at = @now, payload = NULL WHERE c.tx = @tx AND c.tx <> '' AND c.ended_at IS NULL;
 
 -- name: OfFlow :one
--- OfFlow reads what a flow waits for, to be sent once more.
-SELECT c.id, c.purpose, c.user_id, c.address, c.shown, c.template, c.payload, (c.code_mac IS NULL)::boolean AS decoy FROM challenges c
-WHERE c.tx = @tx AND c.tx <> '' AND c.ended_at IS NULL;
+-- OfFlow reads what a flow waits for, to be sent once more, locked: an account may just be being made of it.
+SELECT c.id, c.purpose, c.user_id, c.address, c.shown, c.template, c.registers, c.payload, (c.code_mac IS NULL)::boolean AS decoy FROM challenges c
+WHERE c.tx = @tx AND c.tx <> '' AND c.ended_at IS NULL FOR UPDATE;
 
 -- name: ByToken :one
 -- ByToken reads the live challenge of a link.
@@ -30,14 +30,14 @@ WHERE c.token_hash = @token_hash AND c.purpose = @purpose AND c.ended_at IS NULL
 -- SpendToken ends the live challenge of a link, once.
 UPDATE challenges c SET ended_at = @now
 WHERE c.token_hash = @token_hash AND c.purpose = @purpose AND c.ended_at IS NULL AND c.expires_at > @now
-RETURNING c.id, c.user_id, c.address, c.payload, c.tx, c.created_at;
+RETURNING c.id, c.user_id, c.address, c.registers, c.payload, c.tx, c.created_at;
 
 -- name: Try :one
 -- Try counts one try of the code that a flow waits for, and returns what to compare it with. No row: there is none
 -- that can still be tried.
 UPDATE challenges c SET tries = c.tries + 1
 WHERE c.tx = @tx AND c.tx <> '' AND c.purpose = @purpose AND c.ended_at IS NULL AND c.code_expires_at > @now AND c.tries < @most
-RETURNING c.id, c.user_id, c.address, c.payload, c.code_mac, c.tries, c.created_at;
+RETURNING c.id, c.user_id, c.address, c.registers, c.payload, c.code_mac, c.tries, c.created_at;
 
 -- name: Spend :execrows
 -- Spend ends a challenge whose code was right.

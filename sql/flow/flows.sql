@@ -79,7 +79,7 @@ WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at
 -- ProvedElsewhere notes in the flow in which an account was asked for that its address was proved from another browser:
 -- the person typed its password here.
 UPDATE flows f SET user_id = @user_id, auth_time = @auth_time, amr = @amr, another = false
-WHERE f.tx_hash = @tx_hash AND f.kind = 'authorize' AND f.completed_at IS NULL AND f.user_id IS NULL AND f.expires_at > @auth_time;
+WHERE f.tx_hash = @tx_hash AND f.kind = 'authorize' AND f.completed_at IS NULL AND f.user_id IS NULL AND f.expires_at > @now;
 
 -- name: Authenticated :execrows
 -- Authenticated notes who proved to be whom, and when. It answers the account chooser, too.

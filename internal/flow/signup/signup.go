@@ -26,9 +26,7 @@ import (
 type Step struct {
 	flow.Chooser
 	Mailer challenge.Mailer
-	// Unproved makes the account of a challenge soon after the commit, for realms that do not wait for its proof.
-	Unproved func(ctx context.Context, tx realm.Tx, challenge uuid.UUID) error
-	Now      func() time.Time
+	Now    func() time.Time
 }
 
 var _ flow.Alternative = Step{}
@@ -151,7 +149,7 @@ func (step Step) ask(ctx context.Context, r realm.Realm, s *flow.State, in flow.
 	if err != nil {
 		return flow.Outcome{}, err
 	}
-	n := challenge.New{Purpose: challenge.Verify, Address: email.Display, Shown: email.Display, Tx: s.Tx}
+	n := challenge.New{Purpose: challenge.Verify, Address: email.Display, Shown: email.Display, Tx: s.Tx, Registers: true}
 	if n.Payload, err = (lifecycle.Registration{Hash: hash, Claims: claims}).Payload(); err != nil {
 		return flow.Outcome{}, err
 	}
@@ -163,10 +161,7 @@ func (step Step) ask(ctx context.Context, r realm.Realm, s *flow.State, in flow.
 		if err := flow.Hold(ctx, tx, s, ""); err != nil {
 			return err
 		}
-		id, err := step.Mailer.Send(ctx, tx, n, letter, step.Now())
-		if err != nil || flow.On(r.Flags.RequireEmailVerification) {
-			return err
-		}
-		return step.Unproved(ctx, tx, id)
+		_, err := step.Mailer.Send(ctx, tx, n, letter, step.Now())
+		return err
 	})
 }

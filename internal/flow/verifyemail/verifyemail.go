@@ -97,19 +97,19 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 	}
 	again, signedIn := step.codePage(s), false
 	out, err := step.Codes.Submit(ctx, r, s, in, again, func(tx realm.Tx, c challenge.Challenge) error {
-		id, err := lifecycle.Prove(event.By(ctx, event.User, c.User.String()), tx, step.Users, c, step.Now())
+		proved, err := lifecycle.Prove(event.By(ctx, event.User, c.User.String()), tx, step.Users, c, step.Now())
 		if err != nil {
 			return err
 		}
 		if s.Kind == flow.KindMailed {
 			return flow.Hold(ctx, tx, s, "verify.done")
 		}
-		if s.User != nil && s.User.ID == id {
+		if proved.Registered.IsZero() || (s.User != nil && s.User.ID == proved.User) {
 			return nil
 		}
 		// The password of the new account was typed in this flow.
 		signedIn = true
-		return flow.Authenticate(ctx, tx, s, flow.Proof{User: id, AMR: []string{"pwd"}, Cookie: cookie}, s.Now)
+		return flow.Authenticate(ctx, tx, s, flow.Proof{User: proved.User, AMR: []string{"pwd"}, At: proved.Registered, Cookie: cookie}, s.Now)
 	})
 	if errors.Is(err, user.ErrTaken) {
 		return flow.Outcome{Problem: &flow.Message{Key: "verify.taken"}, Page: again}, nil
@@ -170,12 +170,12 @@ func (step Step) Follow(ctx context.Context, r realm.Realm, f flow.Following) (t
 		if err != nil {
 			return err
 		}
-		id, err := lifecycle.Prove(event.By(ctx, event.User, c.User.String()), tx, step.Users, c, now)
+		proved, err := lifecycle.Prove(event.By(ctx, event.User, c.User.String()), tx, step.Users, c, now)
 		if err != nil {
 			return err
 		}
-		if c.Payload != nil && c.Tx != "" {
-			if err := flow.ProvedElsewhere(ctx, tx, c.Tx, id, now); err != nil {
+		if !proved.Registered.IsZero() && c.Tx != "" {
+			if err := flow.ProvedElsewhere(ctx, tx, c.Tx, proved.User, proved.Registered, now); err != nil {
 				return err
 			}
 		}

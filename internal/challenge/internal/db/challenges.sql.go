@@ -164,8 +164,8 @@ func (q *Queries) ForgetPayload(ctx context.Context, db DBTX, id uuid.UUID) erro
 }
 
 const insert = `-- name: Insert :exec
-INSERT INTO challenges (id, purpose, user_id, address, shown, template, payload, token_hash, code_mac, tx, created_at, code_expires_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+INSERT INTO challenges (id, purpose, user_id, address, shown, template, registers, payload, token_hash, code_mac, tx, created_at, code_expires_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 `
 
 type InsertParams struct {
@@ -175,6 +175,7 @@ type InsertParams struct {
 	Address       string
 	Shown         string
 	Template      string
+	Registers     bool
 	Payload       []byte
 	TokenHash     []byte
 	CodeMac       []byte
@@ -193,6 +194,7 @@ func (q *Queries) Insert(ctx context.Context, db DBTX, arg InsertParams) error {
 		arg.Address,
 		arg.Shown,
 		arg.Template,
+		arg.Registers,
 		arg.Payload,
 		arg.TokenHash,
 		arg.CodeMac,
@@ -205,22 +207,23 @@ func (q *Queries) Insert(ctx context.Context, db DBTX, arg InsertParams) error {
 }
 
 const ofFlow = `-- name: OfFlow :one
-SELECT c.id, c.purpose, c.user_id, c.address, c.shown, c.template, c.payload, (c.code_mac IS NULL)::boolean AS decoy FROM challenges c
-WHERE c.tx = $1 AND c.tx <> '' AND c.ended_at IS NULL
+SELECT c.id, c.purpose, c.user_id, c.address, c.shown, c.template, c.registers, c.payload, (c.code_mac IS NULL)::boolean AS decoy FROM challenges c
+WHERE c.tx = $1 AND c.tx <> '' AND c.ended_at IS NULL FOR UPDATE
 `
 
 type OfFlowRow struct {
-	ID       uuid.UUID
-	Purpose  string
-	UserID   *uuid.UUID
-	Address  string
-	Shown    string
-	Template string
-	Payload  []byte
-	Decoy    bool
+	ID        uuid.UUID
+	Purpose   string
+	UserID    *uuid.UUID
+	Address   string
+	Shown     string
+	Template  string
+	Registers bool
+	Payload   []byte
+	Decoy     bool
 }
 
-// OfFlow reads what a flow waits for, to be sent once more.
+// OfFlow reads what a flow waits for, to be sent once more, locked: an account may just be being made of it.
 func (q *Queries) OfFlow(ctx context.Context, db DBTX, tx string) (OfFlowRow, error) {
 	row := db.QueryRow(ctx, ofFlow, tx)
 	var i OfFlowRow
@@ -231,6 +234,7 @@ func (q *Queries) OfFlow(ctx context.Context, db DBTX, tx string) (OfFlowRow, er
 		&i.Address,
 		&i.Shown,
 		&i.Template,
+		&i.Registers,
 		&i.Payload,
 		&i.Decoy,
 	)
@@ -290,7 +294,7 @@ func (q *Queries) Spend(ctx context.Context, db DBTX, arg SpendParams) (int64, e
 const spendToken = `-- name: SpendToken :one
 UPDATE challenges c SET ended_at = $1
 WHERE c.token_hash = $2 AND c.purpose = $3 AND c.ended_at IS NULL AND c.expires_at > $1
-RETURNING c.id, c.user_id, c.address, c.payload, c.tx, c.created_at
+RETURNING c.id, c.user_id, c.address, c.registers, c.payload, c.tx, c.created_at
 `
 
 type SpendTokenParams struct {
@@ -303,6 +307,7 @@ type SpendTokenRow struct {
 	ID        uuid.UUID
 	UserID    *uuid.UUID
 	Address   string
+	Registers bool
 	Payload   []byte
 	Tx        string
 	CreatedAt time.Time
@@ -316,6 +321,7 @@ func (q *Queries) SpendToken(ctx context.Context, db DBTX, arg SpendTokenParams)
 		&i.ID,
 		&i.UserID,
 		&i.Address,
+		&i.Registers,
 		&i.Payload,
 		&i.Tx,
 		&i.CreatedAt,
@@ -326,7 +332,7 @@ func (q *Queries) SpendToken(ctx context.Context, db DBTX, arg SpendTokenParams)
 const try = `-- name: Try :one
 UPDATE challenges c SET tries = c.tries + 1
 WHERE c.tx = $1 AND c.tx <> '' AND c.purpose = $2 AND c.ended_at IS NULL AND c.code_expires_at > $3 AND c.tries < $4
-RETURNING c.id, c.user_id, c.address, c.payload, c.code_mac, c.tries, c.created_at
+RETURNING c.id, c.user_id, c.address, c.registers, c.payload, c.code_mac, c.tries, c.created_at
 `
 
 type TryParams struct {
@@ -340,6 +346,7 @@ type TryRow struct {
 	ID        uuid.UUID
 	UserID    *uuid.UUID
 	Address   string
+	Registers bool
 	Payload   []byte
 	CodeMac   []byte
 	Tries     int32
@@ -360,6 +367,7 @@ func (q *Queries) Try(ctx context.Context, db DBTX, arg TryParams) (TryRow, erro
 		&i.ID,
 		&i.UserID,
 		&i.Address,
+		&i.Registers,
 		&i.Payload,
 		&i.CodeMac,
 		&i.Tries,

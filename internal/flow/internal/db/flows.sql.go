@@ -302,7 +302,7 @@ func (q *Queries) Origin(ctx context.Context, db DBTX, arg OriginParams) (Origin
 
 const provedElsewhere = `-- name: ProvedElsewhere :execrows
 UPDATE flows f SET user_id = $1, auth_time = $2, amr = $3, another = false
-WHERE f.tx_hash = $4 AND f.kind = 'authorize' AND f.completed_at IS NULL AND f.user_id IS NULL AND f.expires_at > $2
+WHERE f.tx_hash = $4 AND f.kind = 'authorize' AND f.completed_at IS NULL AND f.user_id IS NULL AND f.expires_at > $5
 `
 
 type ProvedElsewhereParams struct {
@@ -310,6 +310,7 @@ type ProvedElsewhereParams struct {
 	AuthTime *time.Time
 	Amr      []string
 	TxHash   []byte
+	Now      time.Time
 }
 
 // ProvedElsewhere notes in the flow in which an account was asked for that its address was proved from another browser:
@@ -320,6 +321,7 @@ func (q *Queries) ProvedElsewhere(ctx context.Context, db DBTX, arg ProvedElsewh
 		arg.AuthTime,
 		arg.Amr,
 		arg.TxHash,
+		arg.Now,
 	)
 	if err != nil {
 		return 0, err
