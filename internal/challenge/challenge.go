@@ -3,8 +3,11 @@
 //
 // A link holds 256 random bits and works in any browser; of it a hash is stored that realm and purpose are part of, so
 // that no secret does for another purpose (RS-02). A code is short, so it is bound to the flow it was asked for in, to
-// ten minutes and to five tries, and its MAC is made with the realm's key. Both are spent by one conditional write. A
-// newer challenge of a person and purpose ends the older one.
+// ten minutes and to five tries, and its MAC is made with the realm's key. Both are spent by one conditional write.
+//
+// A newer challenge of a person and purpose makes the older ones void, showing one back those that were shown back before
+// it, and so does what happens to the account (Void). A flow that waits for a void one goes on waiting in vain, as it
+// does for a decoy: that nobody waits any more would tell that somebody has the address.
 //
 // Where nobody has the address a decoy is stored: it costs the same statements, can be tried like any other, and never
 // succeeds, so that nobody learns from it who has an account (LG-08).
@@ -120,7 +123,7 @@ func issue(ctx context.Context, tx realm.Tx, random io.Reader, n New, template s
 			return secrets{}, fmt.Errorf("seal a challenge's payload: %w", err)
 		}
 	}
-	replaces := db.EndOthersParams{UserID: p.UserID, Purpose: p.Purpose, Tx: n.Tx, Now: &now}
+	replaces := db.EndOthersParams{UserID: p.UserID, Purpose: p.Purpose, Tx: n.Tx, Now: now}
 	if n.Decoy {
 		replaces.UserID = nil // a stranger who types an address ends nothing of its owner's
 	}
@@ -241,8 +244,12 @@ func (c *Challenge) former(ctx context.Context, tx realm.Tx) (bool, error) {
 	return address != c.Address, err
 }
 
-// spent opens the payload, forgets it and records that the challenge was shown back.
+// spent opens the payload, forgets it, lets nothing come of those that were shown back before, and records that the
+// challenge was shown back.
 func (c *Challenge) spent(ctx context.Context, tx realm.Tx, sealed []byte, by string, now time.Time) (err error) {
+	if _, err := void(ctx, tx, c.User, c.ID, c.Purpose); err != nil {
+		return fmt.Errorf("end older challenges: %w", err)
+	}
 	if sealed != nil {
 		if c.Payload, err = tx.In().DataKey.Open(sealed, payloadAAD(tx.In(), c.ID)); err != nil {
 			return fmt.Errorf("open a challenge's payload: %w", err)
@@ -311,10 +318,19 @@ func End(ctx context.Context, tx realm.Tx, flow string, now time.Time) error {
 	return ended(ctx, tx, n, err, uuid.Nil, now)
 }
 
-// EndOf ends a person's challenges of one purpose: outstanding recovery links die when the address changes (ID-05).
-func EndOf(ctx context.Context, tx realm.Tx, user uuid.UUID, p Purpose, now time.Time) error {
-	n, err := db.New().EndOfUser(ctx, tx, db.EndOfUserParams{UserID: &user, Purpose: string(p), Now: &now})
+// Void makes a person's challenges of some purposes void, also those that were shown back and whose owner has not yet
+// done what that allows: outstanding recoveries die when the address changes (ID-05).
+func Void(ctx context.Context, tx realm.Tx, user uuid.UUID, now time.Time, purposes ...Purpose) error {
+	n, err := void(ctx, tx, user, uuid.Nil, purposes...)
 	return ended(ctx, tx, n, err, user, now)
+}
+
+func void(ctx context.Context, tx realm.Tx, user, kept uuid.UUID, purposes ...Purpose) (int64, error) {
+	p := db.VoidParams{UserID: &user, Kept: kept}
+	for _, purpose := range purposes {
+		p.Purposes = append(p.Purposes, string(purpose))
+	}
+	return db.New().Void(ctx, tx, p)
 }
 
 func ended(ctx context.Context, tx realm.Tx, n int64, err error, user uuid.UUID, now time.Time) error {

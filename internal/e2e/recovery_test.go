@@ -9,7 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gatehouse-id/gatehouse/internal/lifecycle"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
 
 // recover asks for the mail to choose a new password and returns the page that waits for the code.
@@ -127,6 +131,122 @@ func TestRS05_RecoveryEndsWhatTheOldPasswordOpened(t *testing.T) {
 	subject, _ := i.letter(t, "ana@example.test")
 	require.Equal(t, "Your password was changed", subject)
 	requirePassword(t, i, chosenPassword, anaPassword)
+}
+
+func TestRS05_ID05_ARedeemedRecoveryDies(t *testing.T) {
+	t.Parallel()
+	inTx := func(t *testing.T, i *instance, act func(tx realm.Tx, ana uuid.UUID) error) {
+		t.Helper()
+		ana := i.person(t, "ana")
+		require.NoError(t, i.Realm(t, "one").InTx(t.Context(), func(tx realm.Tx) error { return act(tx, ana) }))
+	}
+	enable := func(t *testing.T, i *instance) {
+		t.Helper()
+		inTx(t, i, func(tx realm.Tx, ana uuid.UUID) error {
+			_, err := lifecycle.Enable(t.Context(), tx, ana, i.Clock.Now())
+			return err
+		})
+	}
+	for name, meanwhile := range map[string]func(t *testing.T, i *instance){
+		"when the account is disabled, and stays so when it is enabled": func(t *testing.T, i *instance) {
+			t.Helper()
+			i.disable(t, "ana")
+			enable(t, i)
+		},
+		"when an administrator sets another password": func(t *testing.T, i *instance) {
+			t.Helper()
+			inTx(t, i, func(tx realm.Tx, ana uuid.UUID) error {
+				_, err := lifecycle.SetPassword(t.Context(), tx, lifecycle.NewPassword{User: ana, Hash: "$argon2id$none", KeepOthers: true}, i.Clock.Now())
+				return err
+			})
+		},
+		"when the address changes": func(t *testing.T, i *instance) {
+			t.Helper()
+			i.apply(t, "realm: one\nusers: [{username: ana, email: new@example.test}]")
+		},
+		"when another one is redeemed": func(t *testing.T, i *instance) {
+			t.Helper()
+			other := newBrowser(t)
+			other.redeem(i, other.recover(i, "ana"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := start(t, realmFile("one"))
+			b := newBrowser(t)
+			page := b.redeem(i, b.recover(i, "ana"))
+			meanwhile(t, i)
+			before := passwordHash(t, i, i.person(t, "ana"))
+			for _, r := range []response{b.get(page.Request.URL.String()), b.answer(page, "new-password", chosenPassword)} {
+				require.Equal(t, "login", at(b.follow(i, r)), r.Body)
+			}
+			require.Equal(t, before, passwordHash(t, i, i.person(t, "ana")))
+		})
+	}
+	t.Run("but not when another one is only asked for", func(t *testing.T) {
+		t.Parallel()
+		i := start(t, realmFile("one"))
+		b := newBrowser(t)
+		page := b.redeem(i, b.recover(i, "ana"))
+		newBrowser(t).recover(i, "ana")
+		require.Equal(t, "login", at(b.follow(i, b.answer(page, "new-password", chosenPassword))))
+		requirePassword(t, i, chosenPassword, anaPassword)
+	})
+	t.Run("with the links that were mailed when the account is disabled", func(t *testing.T) {
+		t.Parallel()
+		i := start(t, realmFile("one"))
+		newBrowser(t).recover(i, "ana")
+		_, link := i.secrets(t, "ana@example.test")
+		i.disable(t, "ana")
+		enable(t, i)
+		require.Equal(t, http.StatusGone, newBrowser(t).get(link).StatusCode)
+	})
+}
+
+// What becomes of an account shows on no page that waits for a code of it.
+func TestLG08_APageThatWaitsForACodeTellsNothing(t *testing.T) {
+	t.Parallel()
+	for name, meanwhile := range map[string]func(t *testing.T, i *instance, name string){
+		"when another browser asks too": func(t *testing.T, i *instance, name string) {
+			t.Helper()
+			newBrowser(t).recover(i, name)
+		},
+		"when the account is disabled": func(t *testing.T, i *instance, name string) {
+			t.Helper()
+			if name == "ana" {
+				i.disable(t, "ana")
+			}
+		},
+		"when its owner recovers it": func(t *testing.T, i *instance, name string) {
+			t.Helper()
+			owner := newBrowser(t)
+			page := owner.recover(i, name)
+			if name == "ana" {
+				owner.follow(i, owner.answer(owner.redeem(i, page), "new-password", chosenPassword))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			journey := func(name string) (all [][]string) {
+				i := start(t, realmFile("one"))
+				b := newBrowser(t)
+				page := b.recover(i, name)
+				meanwhile(t, i, name)
+				add := func(r response) response {
+					all = append(all, seen(r, name))
+					return r
+				}
+				add(b.follow(i, b.get(page.Request.URL.String())))
+				for range 6 {
+					add(b.answer(page, "code", "123 456"))
+				}
+				add(b.follow(i, add(b.answer(page, "action", "resend"))))
+				return all
+			}
+			require.Equal(t, journey("nobody"), journey("ana"))
+		})
+	}
 }
 
 func TestLG08_AKnownNameRecoversLikeAnUnknownOne(t *testing.T) {

@@ -30,12 +30,13 @@ func Redeem(ctx context.Context, tx realm.Tx, s *State, c challenge.Challenge) e
 
 func redeem(ctx context.Context, tx realm.Tx, flow string, browser session.Token, c challenge.Challenge) error {
 	n, err := db.New().Redeemed(ctx, tx, db.RedeemedParams{
-		TxHash: hashTx(flow), BrowserHash: browser.Hash(), RedeemedUserID: &c.User, RedeemedPurpose: string(c.Purpose),
+		TxHash: hashTx(flow), BrowserHash: browser.Hash(), RedeemedUserID: &c.User, RedeemedPurpose: string(c.Purpose), RedeemedChallengeID: &c.ID,
 	})
 	return touched(n, err, "note a mailed secret")
 }
 
-// Used ends what showing a mailed secret back allowed, once, and leaves a notice for the next page.
+// Used ends what showing a mailed secret back allowed, once, and leaves a notice for the next page; ErrGone when it
+// allows nothing any more. The caller holds the person, as does whoever makes it void.
 func Used(ctx context.Context, tx realm.Tx, s *State, notice string) error {
 	n, err := db.New().Used(ctx, tx, db.UsedParams{
 		TxHash: hashTx(s.Tx), BrowserHash: s.Browser.Hash(), RedeemedUserID: &s.Redeemed.User.ID, Notice: notice,
@@ -80,7 +81,7 @@ func Land(ctx context.Context, tx realm.Tx, random io.Reader, browser session.To
 		clientID = origin.ClientID
 	}
 	flow, err := startMailed(ctx, tx, random, db.InsertMailedParams{
-		ClientID: clientID, BrowserHash: browser.Hash(), RedeemedUserID: &c.User, RedeemedPurpose: string(c.Purpose),
+		ClientID: clientID, BrowserHash: browser.Hash(), RedeemedUserID: &c.User, RedeemedPurpose: string(c.Purpose), RedeemedChallengeID: &c.ID,
 	}, now)
 	return Followed{Tx: flow, Kind: KindMailed}, err
 }

@@ -32,7 +32,8 @@ type Result struct {
 	Sessions, Grants int64
 }
 
-// Disable ends everything that the person is signed in to and lets them sign in no more until Enable. reason is the
+// Disable ends everything that the person is signed in to, and what was mailed to let them in, and lets them sign in no
+// more until Enable. reason is the
 // administrator's own, for the log; "" when there is none. It is realm.ErrUnknown when there is no such person, as in
 // all of these.
 func Disable(ctx context.Context, tx realm.Tx, person uuid.UUID, reason string, now time.Time) (Result, error) {
@@ -68,6 +69,9 @@ func shut(ctx context.Context, tx realm.Tx, person uuid.UUID, status string, e e
 	}
 	done, err := signOut(ctx, tx, person, uuid.Nil, status, now)
 	if err != nil {
+		return Result{}, err
+	}
+	if err := challenge.Void(ctx, tx, person, now, challenge.Reset, challenge.Invite, challenge.SignIn); err != nil {
 		return Result{}, err
 	}
 	done.Changed = true

@@ -59,12 +59,7 @@ func SetPassword(ctx context.Context, tx realm.Tx, n NewPassword, now time.Time)
 	return done, tell(ctx, tx, n.User, told, now)
 }
 
-// endLinks lets the links die that would set the person's password.
+// endLinks lets die what was mailed to set the person's password, followed or not.
 func endLinks(ctx context.Context, tx realm.Tx, person uuid.UUID, now time.Time) error {
-	for _, p := range []challenge.Purpose{challenge.Reset, challenge.Invite} {
-		if err := challenge.EndOf(ctx, tx, person, p, now); err != nil {
-			return err
-		}
-	}
-	return nil
+	return challenge.Void(ctx, tx, person, now, challenge.Reset, challenge.Invite)
 }

@@ -4,13 +4,15 @@ INSERT INTO challenges (id, purpose, user_id, address, shown, template, register
 VALUES (@id, @purpose, @user_id, @address, @shown, @template, @registers, @payload, @token_hash, @code_mac, @tx, @now, @code_expires_at, @expires_at);
 
 -- name: EndOthers :execrows
--- EndOthers ends what a new challenge replaces: the person's of the same purpose, and the flow's.
-UPDATE challenges c SET ended_at = @now, payload = NULL
-WHERE c.ended_at IS NULL AND (c.user_id = @user_id AND c.purpose = @purpose OR c.tx = @tx AND c.tx <> '');
+-- EndOthers ends what a new challenge replaces in its flow, and makes void what else waits to be shown back of the person's
+-- and of the same purpose.
+UPDATE challenges c SET void = true, payload = NULL, ended_at = CASE WHEN c.tx = @tx AND c.tx <> '' THEN @now::timestamptz END
+WHERE c.ended_at IS NULL AND (c.user_id = @user_id AND c.purpose = @purpose AND NOT c.void OR c.tx = @tx AND c.tx <> '');
 
--- name: EndOfUser :execrows
--- EndOfUser ends a person's challenges of one purpose.
-UPDATE challenges c SET ended_at = @now, payload = NULL WHERE c.user_id = @user_id AND c.purpose = @purpose AND c.ended_at IS NULL;
+-- name: Void :execrows
+-- Void makes a person's challenges of some purposes void but one, those that were shown back as well.
+UPDATE challenges c SET void = true, payload = NULL
+WHERE c.user_id = @user_id AND c.purpose = ANY (@purposes::text[]) AND c.id <> @kept AND NOT c.void;
 
 -- name: EndOfFlow :execrows
 -- EndOfFlow ends what a flow waits for.
@@ -24,12 +26,12 @@ WHERE c.tx = @tx AND c.tx <> '' AND c.ended_at IS NULL FOR UPDATE;
 -- name: ByToken :one
 -- ByToken reads the live challenge of a link.
 SELECT c.id, c.user_id, c.address, c.tx, c.created_at FROM challenges c
-WHERE c.token_hash = @token_hash AND c.purpose = @purpose AND c.ended_at IS NULL AND c.expires_at > @now;
+WHERE c.token_hash = @token_hash AND c.purpose = @purpose AND c.ended_at IS NULL AND NOT c.void AND c.expires_at > @now;
 
 -- name: SpendToken :one
 -- SpendToken ends the live challenge of a link, once.
 UPDATE challenges c SET ended_at = @now
-WHERE c.token_hash = @token_hash AND c.purpose = @purpose AND c.ended_at IS NULL AND c.expires_at > @now
+WHERE c.token_hash = @token_hash AND c.purpose = @purpose AND c.ended_at IS NULL AND NOT c.void AND c.expires_at > @now
 RETURNING c.id, c.user_id, c.address, c.registers, c.payload, c.tx, c.created_at;
 
 -- name: Try :one
@@ -37,7 +39,7 @@ RETURNING c.id, c.user_id, c.address, c.registers, c.payload, c.tx, c.created_at
 -- that can still be tried.
 UPDATE challenges c SET tries = c.tries + 1
 WHERE c.tx = @tx AND c.tx <> '' AND c.purpose = @purpose AND c.ended_at IS NULL AND c.code_expires_at > @now AND c.tries < @most
-RETURNING c.id, c.user_id, c.address, c.registers, c.payload, c.code_mac, c.tries, c.created_at;
+RETURNING c.id, c.user_id, c.address, c.registers, c.payload, (CASE WHEN NOT c.void THEN c.code_mac END)::bytea AS code_mac, c.tries, c.created_at;
 
 -- name: Spend :execrows
 -- Spend ends a challenge whose code was right.
@@ -49,7 +51,7 @@ UPDATE challenges c SET payload = NULL WHERE c.id = @id;
 -- name: Pending :one
 -- Pending reads the registration that a challenge carries, locked, and what it needs; ended ones are not.
 SELECT c.id, c.user_id, c.address, c.payload, c.created_at FROM challenges c
-WHERE c.id = @id AND c.purpose = 'verify' AND c.ended_at IS NULL AND c.expires_at > @now FOR UPDATE;
+WHERE c.id = @id AND c.purpose = 'verify' AND c.ended_at IS NULL AND NOT c.void AND c.expires_at > @now FOR UPDATE;
 
 -- name: Assign :execrows
 -- Assign gives a challenge to the account that was made of it.

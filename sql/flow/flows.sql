@@ -1,8 +1,8 @@
 -- name: State :one
 -- State is everything that deciding the next step needs, by one statement: the flow of ?tx= when it belongs to this
--- browser, the mailed code it waits for, the browser's live session, the person of whichever of the two is known, the
--- flow's first, and what that person allowed the client. Names are read when a step may need them, the address when
--- the realm wants it confirmed.
+-- browser, the mailed code it waits for, the address that what was shown back in it went to unless that is void, the
+-- browser's live session, the person of whichever of the two is known, the flow's first, and what that person allowed
+-- the client. Names are read when a step may need them, the address when the realm wants it confirmed.
 --
 -- Each row is to be found by its key. What coalesce yields reaches no index under row-level security: a person sought by it
 -- is found by reading all of the realm, hence CASE; consents are meant to be found by person alone. IS TRUE and LIMIT 1
@@ -13,6 +13,7 @@ SELECT
   f.user_id AS flow_user_id, coalesce(f.auth_time < u.signed_out_at, false)::boolean AS flow_stale, f.auth_time AS flow_auth_time, coalesce(f.amr, '{}')::text[] AS flow_amr,
   coalesce(f.persistent, false)::boolean AS flow_persistent, f.decided_user_id, coalesce(f.decided_scopes, '{}')::text[] AS decided_scopes,
   coalesce(f.kind, '')::text AS flow_kind, f.redeemed_user_id, coalesce(f.redeemed_purpose, '')::text AS redeemed_purpose,
+  coalesce(x.address, '')::text AS redeemed_address,
   coalesce(f.notice, '')::text AS notice,
   coalesce(c.purpose, '')::text AS mail_purpose, coalesce(c.shown, '')::text AS mail_shown, c.user_id AS mail_user_id, c.code_expires_at AS mail_code_expires_at,
   f.created_at AS flow_created_at, f.expires_at AS flow_expires_at, f.completed_at AS flow_completed_at,
@@ -28,6 +29,7 @@ SELECT
 FROM (SELECT 1) AS one
 LEFT JOIN flows f ON f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.kind IN ('authorize', 'mailed') AND (f.ends_at > @now) IS TRUE
 LEFT JOIN challenges c ON c.tx = @tx::text AND c.tx <> '' AND c.ended_at IS NULL AND c.expires_at > @now AND f.tx_hash IS NOT NULL
+LEFT JOIN challenges x ON x.id = f.redeemed_challenge_id AND NOT x.void
 LEFT JOIN sessions s ON s.token_hash = @browser_hash AND s.ended_at IS NULL AND (s.ends_at > @now) IS TRUE
   AND s.seen_at + make_interval(secs => s.idle_seconds) > @now
 LEFT JOIN LATERAL (SELECT o.* FROM users o WHERE o.id = CASE
@@ -53,8 +55,8 @@ WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.kind = 'logo
 
 -- name: InsertMailed :exec
 -- InsertMailed starts a flow that no application asked for, in the browser that came for it.
-INSERT INTO flows (tx_hash, kind, client_id, browser_hash, request, redeemed_user_id, redeemed_purpose, created_at, expires_at, ends_at)
-VALUES (@tx_hash, 'mailed', @client_id, @browser_hash, '', sqlc.narg(redeemed_user_id), @redeemed_purpose, @now, @expires_at, @ends_at);
+INSERT INTO flows (tx_hash, kind, client_id, browser_hash, request, redeemed_user_id, redeemed_purpose, redeemed_challenge_id, created_at, expires_at, ends_at)
+VALUES (@tx_hash, 'mailed', @client_id, @browser_hash, '', sqlc.narg(redeemed_user_id), @redeemed_purpose, sqlc.narg(redeemed_challenge_id), @now, @expires_at, @ends_at);
 
 -- name: Hold :execrows
 -- Hold locks a flow while a step changes what it waits for, and leaves a notice for the next page.
@@ -66,14 +68,15 @@ SELECT f.browser_hash, f.client_id, f.kind FROM flows f WHERE f.tx_hash = @tx_ha
 
 -- name: Redeemed :execrows
 -- Redeemed notes who showed a mailed secret back, and what it lets them do.
-UPDATE flows f SET redeemed_user_id = @redeemed_user_id, redeemed_purpose = @redeemed_purpose, user_id = NULL, auth_time = NULL, amr = '{}',
+UPDATE flows f SET redeemed_user_id = @redeemed_user_id, redeemed_purpose = @redeemed_purpose, redeemed_challenge_id = @redeemed_challenge_id, user_id = NULL, auth_time = NULL, amr = '{}',
   persistent = false, notice = ''
 WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL;
 
 -- name: Used :execrows
--- Used ends what showing a mailed secret back allowed, once, and leaves a notice for the next page.
-UPDATE flows f SET redeemed_user_id = NULL, redeemed_purpose = '', notice = @notice
-WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL AND f.redeemed_user_id = @redeemed_user_id;
+-- Used ends what showing a mailed secret back allowed, once, unless that is void, and leaves a notice for the next page.
+UPDATE flows f SET redeemed_user_id = NULL, redeemed_purpose = '', redeemed_challenge_id = NULL, notice = @notice
+WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL AND f.redeemed_user_id = @redeemed_user_id
+  AND EXISTS (SELECT 1 FROM challenges x WHERE x.id = f.redeemed_challenge_id AND NOT x.void);
 
 -- name: ProvedElsewhere :execrows
 -- ProvedElsewhere notes in the flow in which an account was asked for that its address was proved from another browser:
@@ -105,7 +108,8 @@ WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at
 -- name: Restart :execrows
 -- Restart takes a lapsed flow back to its beginning: the request stays, the progress goes.
 UPDATE flows f SET user_id = NULL, auth_time = NULL, amr = '{}', persistent = false, chosen_user_id = NULL, another = false,
-  decided_user_id = NULL, decided_scopes = '{}', redeemed_user_id = NULL, redeemed_purpose = '', notice = '', expires_at = @expires_at
+  decided_user_id = NULL, decided_scopes = '{}', redeemed_user_id = NULL, redeemed_purpose = '', redeemed_challenge_id = NULL,
+  notice = '', expires_at = @expires_at
 WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL;
 
 -- name: Complete :execrows

@@ -32,7 +32,7 @@ func (q *Queries) Assign(ctx context.Context, db DBTX, arg AssignParams) (int64,
 
 const byToken = `-- name: ByToken :one
 SELECT c.id, c.user_id, c.address, c.tx, c.created_at FROM challenges c
-WHERE c.token_hash = $1 AND c.purpose = $2 AND c.ended_at IS NULL AND c.expires_at > $3
+WHERE c.token_hash = $1 AND c.purpose = $2 AND c.ended_at IS NULL AND NOT c.void AND c.expires_at > $3
 `
 
 type ByTokenParams struct {
@@ -109,44 +109,26 @@ func (q *Queries) EndOfFlow(ctx context.Context, db DBTX, arg EndOfFlowParams) (
 	return result.RowsAffected(), nil
 }
 
-const endOfUser = `-- name: EndOfUser :execrows
-UPDATE challenges c SET ended_at = $1, payload = NULL WHERE c.user_id = $2 AND c.purpose = $3 AND c.ended_at IS NULL
-`
-
-type EndOfUserParams struct {
-	Now     *time.Time
-	UserID  *uuid.UUID
-	Purpose string
-}
-
-// EndOfUser ends a person's challenges of one purpose.
-func (q *Queries) EndOfUser(ctx context.Context, db DBTX, arg EndOfUserParams) (int64, error) {
-	result, err := db.Exec(ctx, endOfUser, arg.Now, arg.UserID, arg.Purpose)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const endOthers = `-- name: EndOthers :execrows
-UPDATE challenges c SET ended_at = $1, payload = NULL
-WHERE c.ended_at IS NULL AND (c.user_id = $2 AND c.purpose = $3 OR c.tx = $4 AND c.tx <> '')
+UPDATE challenges c SET void = true, payload = NULL, ended_at = CASE WHEN c.tx = $1 AND c.tx <> '' THEN $2::timestamptz END
+WHERE c.ended_at IS NULL AND (c.user_id = $3 AND c.purpose = $4 AND NOT c.void OR c.tx = $1 AND c.tx <> '')
 `
 
 type EndOthersParams struct {
-	Now     *time.Time
+	Tx      string
+	Now     time.Time
 	UserID  *uuid.UUID
 	Purpose string
-	Tx      string
 }
 
-// EndOthers ends what a new challenge replaces: the person's of the same purpose, and the flow's.
+// EndOthers ends what a new challenge replaces in its flow, and makes void what else waits to be shown back of the person's
+// and of the same purpose.
 func (q *Queries) EndOthers(ctx context.Context, db DBTX, arg EndOthersParams) (int64, error) {
 	result, err := db.Exec(ctx, endOthers,
+		arg.Tx,
 		arg.Now,
 		arg.UserID,
 		arg.Purpose,
-		arg.Tx,
 	)
 	if err != nil {
 		return 0, err
@@ -243,7 +225,7 @@ func (q *Queries) OfFlow(ctx context.Context, db DBTX, tx string) (OfFlowRow, er
 
 const pending = `-- name: Pending :one
 SELECT c.id, c.user_id, c.address, c.payload, c.created_at FROM challenges c
-WHERE c.id = $1 AND c.purpose = 'verify' AND c.ended_at IS NULL AND c.expires_at > $2 FOR UPDATE
+WHERE c.id = $1 AND c.purpose = 'verify' AND c.ended_at IS NULL AND NOT c.void AND c.expires_at > $2 FOR UPDATE
 `
 
 type PendingParams struct {
@@ -293,7 +275,7 @@ func (q *Queries) Spend(ctx context.Context, db DBTX, arg SpendParams) (int64, e
 
 const spendToken = `-- name: SpendToken :one
 UPDATE challenges c SET ended_at = $1
-WHERE c.token_hash = $2 AND c.purpose = $3 AND c.ended_at IS NULL AND c.expires_at > $1
+WHERE c.token_hash = $2 AND c.purpose = $3 AND c.ended_at IS NULL AND NOT c.void AND c.expires_at > $1
 RETURNING c.id, c.user_id, c.address, c.registers, c.payload, c.tx, c.created_at
 `
 
@@ -332,7 +314,7 @@ func (q *Queries) SpendToken(ctx context.Context, db DBTX, arg SpendTokenParams)
 const try = `-- name: Try :one
 UPDATE challenges c SET tries = c.tries + 1
 WHERE c.tx = $1 AND c.tx <> '' AND c.purpose = $2 AND c.ended_at IS NULL AND c.code_expires_at > $3 AND c.tries < $4
-RETURNING c.id, c.user_id, c.address, c.registers, c.payload, c.code_mac, c.tries, c.created_at
+RETURNING c.id, c.user_id, c.address, c.registers, c.payload, (CASE WHEN NOT c.void THEN c.code_mac END)::bytea AS code_mac, c.tries, c.created_at
 `
 
 type TryParams struct {
@@ -374,4 +356,24 @@ func (q *Queries) Try(ctx context.Context, db DBTX, arg TryParams) (TryRow, erro
 		&i.CreatedAt,
 	)
 	return i, err
+}
+
+const void = `-- name: Void :execrows
+UPDATE challenges c SET void = true, payload = NULL
+WHERE c.user_id = $1 AND c.purpose = ANY ($2::text[]) AND c.id <> $3 AND NOT c.void
+`
+
+type VoidParams struct {
+	UserID   *uuid.UUID
+	Purposes []string
+	Kept     uuid.UUID
+}
+
+// Void makes a person's challenges of some purposes void but one, those that were shown back as well.
+func (q *Queries) Void(ctx context.Context, db DBTX, arg VoidParams) (int64, error) {
+	result, err := db.Exec(ctx, void, arg.UserID, arg.Purposes, arg.Kept)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

@@ -213,19 +213,20 @@ func (q *Queries) InsertFlow(ctx context.Context, db DBTX, arg InsertFlowParams)
 }
 
 const insertMailed = `-- name: InsertMailed :exec
-INSERT INTO flows (tx_hash, kind, client_id, browser_hash, request, redeemed_user_id, redeemed_purpose, created_at, expires_at, ends_at)
-VALUES ($1, 'mailed', $2, $3, '', $4, $5, $6, $7, $8)
+INSERT INTO flows (tx_hash, kind, client_id, browser_hash, request, redeemed_user_id, redeemed_purpose, redeemed_challenge_id, created_at, expires_at, ends_at)
+VALUES ($1, 'mailed', $2, $3, '', $4, $5, $6, $7, $8, $9)
 `
 
 type InsertMailedParams struct {
-	TxHash          []byte
-	ClientID        string
-	BrowserHash     []byte
-	RedeemedUserID  *uuid.UUID
-	RedeemedPurpose string
-	Now             time.Time
-	ExpiresAt       time.Time
-	EndsAt          time.Time
+	TxHash              []byte
+	ClientID            string
+	BrowserHash         []byte
+	RedeemedUserID      *uuid.UUID
+	RedeemedPurpose     string
+	RedeemedChallengeID *uuid.UUID
+	Now                 time.Time
+	ExpiresAt           time.Time
+	EndsAt              time.Time
 }
 
 // InsertMailed starts a flow that no application asked for, in the browser that came for it.
@@ -236,6 +237,7 @@ func (q *Queries) InsertMailed(ctx context.Context, db DBTX, arg InsertMailedPar
 		arg.BrowserHash,
 		arg.RedeemedUserID,
 		arg.RedeemedPurpose,
+		arg.RedeemedChallengeID,
 		arg.Now,
 		arg.ExpiresAt,
 		arg.EndsAt,
@@ -330,16 +332,17 @@ func (q *Queries) ProvedElsewhere(ctx context.Context, db DBTX, arg ProvedElsewh
 }
 
 const redeemed = `-- name: Redeemed :execrows
-UPDATE flows f SET redeemed_user_id = $1, redeemed_purpose = $2, user_id = NULL, auth_time = NULL, amr = '{}',
+UPDATE flows f SET redeemed_user_id = $1, redeemed_purpose = $2, redeemed_challenge_id = $3, user_id = NULL, auth_time = NULL, amr = '{}',
   persistent = false, notice = ''
-WHERE f.tx_hash = $3 AND f.browser_hash = $4 AND f.completed_at IS NULL
+WHERE f.tx_hash = $4 AND f.browser_hash = $5 AND f.completed_at IS NULL
 `
 
 type RedeemedParams struct {
-	RedeemedUserID  *uuid.UUID
-	RedeemedPurpose string
-	TxHash          []byte
-	BrowserHash     []byte
+	RedeemedUserID      *uuid.UUID
+	RedeemedPurpose     string
+	RedeemedChallengeID *uuid.UUID
+	TxHash              []byte
+	BrowserHash         []byte
 }
 
 // Redeemed notes who showed a mailed secret back, and what it lets them do.
@@ -347,6 +350,7 @@ func (q *Queries) Redeemed(ctx context.Context, db DBTX, arg RedeemedParams) (in
 	result, err := db.Exec(ctx, redeemed,
 		arg.RedeemedUserID,
 		arg.RedeemedPurpose,
+		arg.RedeemedChallengeID,
 		arg.TxHash,
 		arg.BrowserHash,
 	)
@@ -358,7 +362,8 @@ func (q *Queries) Redeemed(ctx context.Context, db DBTX, arg RedeemedParams) (in
 
 const restart = `-- name: Restart :execrows
 UPDATE flows f SET user_id = NULL, auth_time = NULL, amr = '{}', persistent = false, chosen_user_id = NULL, another = false,
-  decided_user_id = NULL, decided_scopes = '{}', redeemed_user_id = NULL, redeemed_purpose = '', notice = '', expires_at = $1
+  decided_user_id = NULL, decided_scopes = '{}', redeemed_user_id = NULL, redeemed_purpose = '', redeemed_challenge_id = NULL,
+  notice = '', expires_at = $1
 WHERE f.tx_hash = $2 AND f.browser_hash = $3 AND f.completed_at IS NULL
 `
 
@@ -410,6 +415,7 @@ SELECT
   f.user_id AS flow_user_id, coalesce(f.auth_time < u.signed_out_at, false)::boolean AS flow_stale, f.auth_time AS flow_auth_time, coalesce(f.amr, '{}')::text[] AS flow_amr,
   coalesce(f.persistent, false)::boolean AS flow_persistent, f.decided_user_id, coalesce(f.decided_scopes, '{}')::text[] AS decided_scopes,
   coalesce(f.kind, '')::text AS flow_kind, f.redeemed_user_id, coalesce(f.redeemed_purpose, '')::text AS redeemed_purpose,
+  coalesce(x.address, '')::text AS redeemed_address,
   coalesce(f.notice, '')::text AS notice,
   coalesce(c.purpose, '')::text AS mail_purpose, coalesce(c.shown, '')::text AS mail_shown, c.user_id AS mail_user_id, c.code_expires_at AS mail_code_expires_at,
   f.created_at AS flow_created_at, f.expires_at AS flow_expires_at, f.completed_at AS flow_completed_at,
@@ -425,6 +431,7 @@ SELECT
 FROM (SELECT 1) AS one
 LEFT JOIN flows f ON f.tx_hash = $2 AND f.browser_hash = $3 AND f.kind IN ('authorize', 'mailed') AND (f.ends_at > $4) IS TRUE
 LEFT JOIN challenges c ON c.tx = $5::text AND c.tx <> '' AND c.ended_at IS NULL AND c.expires_at > $4 AND f.tx_hash IS NOT NULL
+LEFT JOIN challenges x ON x.id = f.redeemed_challenge_id AND NOT x.void
 LEFT JOIN sessions s ON s.token_hash = $3 AND s.ended_at IS NULL AND (s.ends_at > $4) IS TRUE
   AND s.seen_at + make_interval(secs => s.idle_seconds) > $4
 LEFT JOIN LATERAL (SELECT o.realm_id, o.id, o.subject, o.status, o.claims, o.created_at, o.updated_at, o.signed_out_at FROM users o WHERE o.id = CASE
@@ -461,6 +468,7 @@ type StateRow struct {
 	FlowKind          string
 	RedeemedUserID    *uuid.UUID
 	RedeemedPurpose   string
+	RedeemedAddress   string
 	Notice            string
 	MailPurpose       string
 	MailShown         string
@@ -489,9 +497,9 @@ type StateRow struct {
 }
 
 // State is everything that deciding the next step needs, by one statement: the flow of ?tx= when it belongs to this
-// browser, the mailed code it waits for, the browser's live session, the person of whichever of the two is known, the
-// flow's first, and what that person allowed the client. Names are read when a step may need them, the address when
-// the realm wants it confirmed.
+// browser, the mailed code it waits for, the address that what was shown back in it went to unless that is void, the
+// browser's live session, the person of whichever of the two is known, the flow's first, and what that person allowed
+// the client. Names are read when a step may need them, the address when the realm wants it confirmed.
 //
 // Each row is to be found by its key. What coalesce yields reaches no index under row-level security: a person sought by it
 // is found by reading all of the realm, hence CASE; consents are meant to be found by person alone. IS TRUE and LIMIT 1
@@ -524,6 +532,7 @@ func (q *Queries) State(ctx context.Context, db DBTX, arg StateParams) (StateRow
 		&i.FlowKind,
 		&i.RedeemedUserID,
 		&i.RedeemedPurpose,
+		&i.RedeemedAddress,
 		&i.Notice,
 		&i.MailPurpose,
 		&i.MailShown,
@@ -554,8 +563,9 @@ func (q *Queries) State(ctx context.Context, db DBTX, arg StateParams) (StateRow
 }
 
 const used = `-- name: Used :execrows
-UPDATE flows f SET redeemed_user_id = NULL, redeemed_purpose = '', notice = $1
+UPDATE flows f SET redeemed_user_id = NULL, redeemed_purpose = '', redeemed_challenge_id = NULL, notice = $1
 WHERE f.tx_hash = $2 AND f.browser_hash = $3 AND f.completed_at IS NULL AND f.redeemed_user_id = $4
+  AND EXISTS (SELECT 1 FROM challenges x WHERE x.id = f.redeemed_challenge_id AND NOT x.void)
 `
 
 type UsedParams struct {
@@ -565,7 +575,7 @@ type UsedParams struct {
 	RedeemedUserID *uuid.UUID
 }
 
-// Used ends what showing a mailed secret back allowed, once, and leaves a notice for the next page.
+// Used ends what showing a mailed secret back allowed, once, unless that is void, and leaves a notice for the next page.
 func (q *Queries) Used(ctx context.Context, db DBTX, arg UsedParams) (int64, error) {
 	result, err := db.Exec(ctx, used,
 		arg.Notice,
