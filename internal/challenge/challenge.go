@@ -211,7 +211,7 @@ func Look(ctx context.Context, r realm.Realm, p Purpose, token string, now time.
 }
 
 // Redeem spends the challenge of a link; realm.ErrUnknown when it was spent, replaced, has expired or never was, or went
-// to an address that is not the person's any more.
+// to an address that is not the person's any more, or the person is disabled.
 func Redeem(ctx context.Context, tx realm.Tx, p Purpose, token string, now time.Time) (Challenge, error) {
 	if len(token) > maxToken {
 		return Challenge{}, realm.ErrUnknown
@@ -224,24 +224,24 @@ func Redeem(ctx context.Context, tx realm.Tx, p Purpose, token string, now time.
 		return Challenge{}, fmt.Errorf("spend a challenge: %w", err)
 	}
 	c := Challenge{ID: row.ID, Purpose: p, User: orNil(row.UserID), Address: row.Address, Tx: row.Tx, Registers: row.Registers, CreatedAt: row.CreatedAt}
-	former, err := c.former(ctx, tx)
+	over, err := c.over(ctx, tx)
 	if err != nil {
 		return Challenge{}, err
 	}
-	if former {
-		return Challenge{}, fmt.Errorf("challenge to a former address: %w", realm.ErrUnknown)
+	if over {
+		return Challenge{}, fmt.Errorf("challenge of an account that has changed: %w", realm.ErrUnknown)
 	}
 	return c, c.spent(ctx, tx, row.Payload, "link", now)
 }
 
-// former tells whether the person has another address by now than the one that this went to (ID-05). Proving an address
-// that is not theirs yet is what Verify is for.
-func (c *Challenge) former(ctx context.Context, tx realm.Tx) (bool, error) {
+// over tells whether the person has another address by now than the one that this went to (ID-05), or may not sign in
+// any more (AZ-15). Proving an address that is not theirs yet is what Verify is for.
+func (c *Challenge) over(ctx context.Context, tx realm.Tx) (bool, error) {
 	if c.Purpose == Verify {
 		return false, nil
 	}
-	address, err := user.EmailOf(ctx, tx, c.User)
-	return address != c.Address, err
+	who, err := user.ContactOf(ctx, tx, c.User)
+	return !who.Reachable() || who.Email != c.Address, err
 }
 
 // spent opens the payload, forgets it, lets nothing come of those that were shown back before, and records that the
@@ -287,16 +287,16 @@ func Try(ctx context.Context, tx realm.Tx, p Purpose, flow, typed string, now ti
 	if err != nil {
 		return Challenge{}, Dead, err
 	}
-	right, former := mac.Verify(row.CodeMac, []byte(p), row.ID[:], []byte(normal(typed))), false
+	right, over := mac.Verify(row.CodeMac, []byte(p), row.ID[:], []byte(normal(typed))), false
 	if right { // asked of a wrong code, it would tell a decoy from what somebody was sent
-		if former, err = c.former(ctx, tx); err != nil {
+		if over, err = c.over(ctx, tx); err != nil {
 			return Challenge{}, Dead, err
 		}
 	}
-	if !right || former {
+	if !right || over {
 		about := event.Subject{User: c.User, Object: c.ID.String()}
 		verdict := Wrong
-		if row.Tries >= MaxTries || former {
+		if row.Tries >= MaxTries || over {
 			verdict = Dead
 		}
 		return Challenge{}, verdict, event.Record(ctx, tx, Refused{Subject: about, Purpose: string(p), Tries: int(row.Tries)}, now)

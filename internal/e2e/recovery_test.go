@@ -484,6 +484,43 @@ func TestRS06_ThePasswordPageComesAfterTheSecret(t *testing.T) {
 	skip("once is enough", login, "login")
 }
 
+// Whoever reads the mails of an account learns that their link does not work any more, and never that all is done.
+func TestLG06_TheLinkOfADisabledAccountSaysThatItIsOver(t *testing.T) {
+	t.Parallel()
+	over := func(t *testing.T, r response) {
+		t.Helper()
+		requirePage(t, r, http.StatusGone)
+		require.Contains(t, r.Body, "This link does not work any more")
+		require.NotRegexp(t, `(?i)switched off|disabled|all done|signed in`, r.Body)
+	}
+	t.Run("followed before", func(t *testing.T) {
+		t.Parallel()
+		i := start(t, realmFile("one"))
+		newBrowser(t).recover(i, "ana")
+		_, link := i.secrets(t, "ana@example.test")
+		phone := newBrowser(t)
+		page := phone.follow(i, phone.button(i, phone.get(link)))
+		require.Equal(t, "password", at(page))
+		i.disable(t, "ana")
+		over(t, phone.follow(i, phone.get(page.Request.URL.String())))
+		over(t, phone.follow(i, phone.answer(page, "new-password", chosenPassword)))
+		over(t, phone.get(link))
+	})
+	for name, step := range map[string]string{"sent again": "recover", "sent again to sign in": "email-code"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			i := start(t, realmFile("one"), "realm: one\nsettings: {sign_in: {email_code: true}}\n")
+			b := newBrowser(t)
+			waiting := b.follow(i, b.answer(b.from(i, step), "username", "ana"))
+			i.disable(t, "ana")
+			waiting = b.follow(i, b.answer(waiting, "action", "resend"))
+			code, link := i.secrets(t, "ana@example.test")
+			over(t, b.button(i, b.get(link)))
+			require.Contains(t, b.answer(waiting, "code", code).Body, "This code can no longer be used")
+		})
+	}
+}
+
 func TestSS04_AZ15_ARecoveryStopsWhenTheAccountIsDisabled(t *testing.T) {
 	t.Parallel()
 	i := start(t, realmFile("one"))

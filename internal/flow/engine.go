@@ -172,7 +172,8 @@ func (s *State) fillProgress(row db.StateRow) {
 	case row.RedeemedUserID != nil:
 		// The person was read by it, and is nobody who signed in. A disabled account is nobody's to recover (AZ-15), and
 		// one that has another address by now not by what was sent to the former (ID-05).
-		if s.User != nil && s.User.Active && !s.Lapsed && row.RedeemedAddress != "" && row.RedeemedAddress == s.User.Email {
+		s.Over = s.User == nil || !s.User.Active || row.RedeemedAddress == "" || row.RedeemedAddress != s.User.Email
+		if !s.Over && !s.Lapsed {
 			s.Redeemed = &Redeemed{Purpose: challenge.Purpose(row.RedeemedPurpose), User: *s.User}
 		}
 		s.User, s.Consented = nil, nil

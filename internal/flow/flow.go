@@ -178,6 +178,8 @@ type State struct {
 	// Redeemed is who showed a mailed secret back and what it lets them do; nil when nobody did. They are not User: it
 	// signs nobody in.
 	Redeemed *Redeemed
+	// Over tells that what was shown back in this flow allows nothing any more: the account has changed since.
+	Over bool
 	// Notice is a message key that the next page shows; "" for none.
 	Notice string
 	// Language is what the person chose on the page; "" when they did not.

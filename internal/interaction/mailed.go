@@ -81,6 +81,10 @@ func (s *Surface) spent(c *echo.Context, r realm.Realm, step flow.Linked, err er
 	if entry, ok := step.(flow.Alternative); ok && entry.InsteadOf("") {
 		f.Lead, f.Label, f.URL = "link.expired", "link.again", r.Path()+"/"+step.Name()
 	}
+	return s.gone(c, r, f)
+}
+
+func (s *Surface) gone(c *echo.Context, r realm.Realm, f flow.DoneFields) error {
 	return s.Web.Page(c, r, web.Page{Status: http.StatusGone, Template: "done", Title: web.Message{Key: "link.gone"}, Data: f})
 }
 
@@ -101,11 +105,15 @@ func (s *Surface) proceed(c *echo.Context) error {
 	if next := s.Engine.Next(state); next != nil {
 		return c.Redirect(http.StatusSeeOther, flow.URL(r, next.Name(), state.Tx, c.QueryParam("ui_locales")))
 	}
+	onward := cmp.Or(state.Client.StartURL, r.Settings.StartURL)
+	if state.Over {
+		return s.gone(c, r, flow.DoneFields{Lead: "link.gone_lead", Label: "proceed.title", App: state.App(), URL: onward})
+	}
 	key := state.Notice
 	if key == "" {
 		key = "continue.done"
 	}
-	return s.done(c, r, flow.DonePage(key), state.App(), cmp.Or(state.Client.StartURL, r.Settings.StartURL))
+	return s.done(c, r, flow.DonePage(key), state.App(), onward)
 }
 
 // done shows a page that ends a way, with where people go from there.

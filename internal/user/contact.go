@@ -34,6 +34,18 @@ func FindContact(ctx context.Context, r postgres.Reader, canonical string) (Cont
 	return Contact{ID: row.ID, Active: row.Status == Active, Email: row.Email}, nil
 }
 
+// ContactOf returns the contact of a person; the zero Contact when there is none.
+func ContactOf(ctx context.Context, r postgres.Reader, id uuid.UUID) (Contact, error) {
+	row, err := db.New().ContactOf(ctx, r, id)
+	if postgres.NoRows(err) {
+		return Contact{}, nil
+	}
+	if err != nil {
+		return Contact{}, fmt.Errorf("find where mail reaches somebody: %w", err)
+	}
+	return Contact{ID: row.ID, Active: row.Status == Active, Email: row.Email}, nil
+}
+
 // EmailOf is a person's e-mail address as they wrote it, "" when they have none.
 func EmailOf(ctx context.Context, r postgres.Reader, id uuid.UUID) (string, error) {
 	address, err := db.New().EmailOf(ctx, r, id)

@@ -86,5 +86,11 @@ SELECT u.id, u.status, coalesce(e.display, '')::text AS email
 FROM identifiers i JOIN users u ON u.id = i.user_id LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
 WHERE i.canonical = @canonical;
 
+-- name: ContactOf :one
+-- ContactOf reads where mail reaches a person.
+SELECT u.id, u.status, coalesce(e.display, '')::text AS email
+FROM users u LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
+WHERE u.id = @id;
+
 -- name: EmailOf :one
 SELECT i.display FROM identifiers i WHERE i.user_id = @user_id AND i.kind = 'email';

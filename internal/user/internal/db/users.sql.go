@@ -32,6 +32,26 @@ func (q *Queries) Contact(ctx context.Context, db DBTX, canonical string) (Conta
 	return i, err
 }
 
+const contactOf = `-- name: ContactOf :one
+SELECT u.id, u.status, coalesce(e.display, '')::text AS email
+FROM users u LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
+WHERE u.id = $1
+`
+
+type ContactOfRow struct {
+	ID     uuid.UUID
+	Status string
+	Email  string
+}
+
+// ContactOf reads where mail reaches a person.
+func (q *Queries) ContactOf(ctx context.Context, db DBTX, id uuid.UUID) (ContactOfRow, error) {
+	row := db.QueryRow(ctx, contactOf, id)
+	var i ContactOfRow
+	err := row.Scan(&i.ID, &i.Status, &i.Email)
+	return i, err
+}
+
 const deleteIdentifier = `-- name: DeleteIdentifier :exec
 DELETE FROM identifiers i WHERE i.id = $1
 `
