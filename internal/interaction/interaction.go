@@ -101,7 +101,7 @@ func (s *Surface) submit(step flow.Step) echo.HandlerFunc {
 			return s.elsewhere(c, r, state, err)
 		}
 		if err := web.CheckForm(c, r, binding(state, step)...); err != nil {
-			return err
+			return s.again(c, r, step, state, err)
 		}
 		in, err := s.input(c, r, state)
 		if err != nil {
@@ -122,6 +122,18 @@ func (s *Surface) submit(step flow.Step) echo.HandlerFunc {
 		}
 		return c.Redirect(http.StatusSeeOther, dispatcher(c, r, state))
 	}
+}
+
+// again shows the page of an old form anew, with why.
+func (s *Surface) again(c *echo.Context, r realm.Realm, step flow.Step, state *flow.State, err error) error {
+	if !errors.Is(err, web.ErrOldForm) {
+		return err
+	}
+	page, err := step.Page(c.Request().Context(), r, state)
+	if err != nil {
+		return err
+	}
+	return s.page(c, r, step, state, flow.Outcome{Problem: &flow.Message{Key: "form.old"}, Page: page})
 }
 
 func (s *Surface) input(c *echo.Context, r realm.Realm, state *flow.State) (flow.Input, error) {

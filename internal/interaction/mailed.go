@@ -18,22 +18,23 @@ const continuePath = "continue"
 
 // look shows what a mailed link does. It changes nothing: programs open every link of a mail (RS-04).
 func (s *Surface) look(step flow.Linked) echo.HandlerFunc {
-	return func(c *echo.Context) error {
-		r := web.Realm(c)
-		page, err := step.Link(c.Request().Context(), r, c.Param("token"))
-		if err != nil {
-			return s.spent(c, r, step, err)
-		}
-		browser, err := s.browser(c, r)
-		if err != nil {
-			return err
-		}
-		token, err := s.Web.FormToken(r, string(browser), "link", step.Name(), c.Param("token"))
-		if err != nil {
-			return err
-		}
-		return s.Web.Page(c, r, web.Page{Template: page.Template, Title: web.Message(page.Title), Data: page.Fields, Token: token})
+	return func(c *echo.Context) error { return s.linkPage(c, web.Realm(c), step, nil) }
+}
+
+func (s *Surface) linkPage(c *echo.Context, r realm.Realm, step flow.Linked, wrong *web.Message) error {
+	page, err := step.Link(c.Request().Context(), r, c.Param("token"))
+	if err != nil {
+		return s.spent(c, r, step, err)
 	}
+	browser, err := s.browser(c, r)
+	if err != nil {
+		return err
+	}
+	token, err := s.Web.FormToken(r, string(browser), "link", step.Name(), c.Param("token"))
+	if err != nil {
+		return err
+	}
+	return s.Web.Page(c, r, web.Page{Template: page.Template, Title: web.Message(page.Title), Data: page.Fields, Token: token, Problem: wrong})
 }
 
 // follow spends a mailed link.
@@ -44,7 +45,11 @@ func (s *Surface) follow(step flow.Linked) echo.HandlerFunc {
 		if err != nil {
 			return err
 		}
-		if err := web.CheckForm(c, r, string(browser), "link", step.Name(), c.Param("token")); err != nil {
+		err = web.CheckForm(c, r, string(browser), "link", step.Name(), c.Param("token"))
+		switch {
+		case errors.Is(err, web.ErrOldForm):
+			return s.linkPage(c, r, step, &web.Message{Key: "form.old"})
+		case err != nil:
 			return err
 		}
 		in, err := s.input(c, r, &flow.State{})

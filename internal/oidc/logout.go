@@ -68,11 +68,15 @@ func (p *Provider) endSession(c *echo.Context) error {
 	case err != nil:
 		return err
 	case confirmed:
-		if err := web.CheckForm(c, r, string(browser), "logout"); err != nil {
+		err := web.CheckForm(c, r, string(browser), "logout")
+		switch {
+		case errors.Is(err, web.ErrOldForm):
+			return p.confirmLogout(c, r, q, browser, &web.Message{Key: "form.old"})
+		case err != nil:
 			return err
 		}
 	case web.Peeks(c) || q.hint == nil || q.hint.SessionID != s.ID.String():
-		return p.confirmLogout(c, r, q, browser)
+		return p.confirmLogout(c, r, q, browser, nil)
 	}
 	if err := p.end(ctx, r, s); err != nil {
 		return err
@@ -186,13 +190,13 @@ func pageError(err error) error {
 	return err
 }
 
-func (p *Provider) confirmLogout(c *echo.Context, r realm.Realm, q *logout, browser session.Token) error {
+func (p *Provider) confirmLogout(c *echo.Context, r realm.Realm, q *logout, browser session.Token, wrong *web.Message) error {
 	token, err := p.Web.FormToken(r, string(browser), "logout")
 	if err != nil {
 		return err
 	}
 	page := web.Page{
-		Template: "logout", Title: web.Message{Key: "logout.title_plain"}, Token: token, Languages: []string{q.uiLocales},
+		Template: "logout", Title: web.Message{Key: "logout.title_plain"}, Token: token, Problem: wrong, Languages: []string{q.uiLocales},
 	}
 	data := web.Logout{StayURL: r.Settings.StartURL}
 	if q.client != nil {

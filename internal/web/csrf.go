@@ -21,6 +21,10 @@ const TokenField = "csrf"
 // gives nothing away about the rest.
 const nonceSize = 16
 
+// ErrOldForm says that a form came from our own page, as the browser vouches, but belongs to what is not any more: the
+// cookie of before the person signed in in another tab. Nothing may come of it; its page can be shown again.
+var ErrOldForm = errors.New("the form is of another time")
+
 // FormToken makes the token of one form, for Page.Token. The binding is what the form belongs to: the browser's
 // cookie, the flow, and what the form does. CheckForm must be given the same.
 func (w *Web) FormToken(r realm.Realm, binding ...string) (string, error) {
@@ -36,7 +40,8 @@ func (w *Web) FormToken(r realm.Realm, binding ...string) (string, error) {
 }
 
 // CheckForm refuses a form that did not come from our own page (WB-01): the browser says that it came from another
-// site, or its token is not one that FormToken made for this binding. It reads the form.
+// site, or its token is not one that FormToken made for this binding (ErrOldForm, where the browser says that it is ours).
+// It reads the form.
 func CheckForm(c *echo.Context, r realm.Realm, binding ...string) error {
 	if err := checkOrigin(c, r); err != nil {
 		return problem.New(problem.CrossSite).Because(err)
@@ -50,7 +55,11 @@ func CheckForm(c *echo.Context, r realm.Realm, binding ...string) error {
 		return problem.New(problem.CrossSite).Because(errors.New("no form token"))
 	}
 	if !r.CSRF().Verify(token[nonceSize:], tokenParts(token[:nonceSize], binding)...) {
-		return problem.New(problem.CrossSite).Because(errors.New("the form token was made for another browser or form"))
+		cause := errors.New("the form token was made for another browser or form")
+		if c.Request().Header.Get(echo.HeaderSecFetchSite) == "same-origin" {
+			cause = ErrOldForm
+		}
+		return problem.New(problem.CrossSite).Because(cause)
 	}
 	return nil
 }
