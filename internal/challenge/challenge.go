@@ -3,7 +3,8 @@
 //
 // A link holds 256 random bits and works in any browser; of it a hash is stored that realm and purpose are part of, so
 // that no secret does for another purpose (RS-02). A code is short, so it is bound to the flow it was asked for in, to
-// ten minutes and to five tries, and its MAC is made with the realm's key. Both are spent by one conditional write.
+// ten minutes and to five tries, and its MAC is made with the realm's key. Both are spent by one conditional write, and
+// tries are counted by one, so that it does not matter how many come at once, or to how many processes.
 //
 // A newer challenge of a person and purpose makes the older ones void, showing one back those that were shown back before
 // it, and so does what happens to the account (Void). A flow that waits for a void one goes on waiting in vain, as it
@@ -123,17 +124,29 @@ func issue(ctx context.Context, tx realm.Tx, random io.Reader, n New, template s
 			return secrets{}, fmt.Errorf("seal a challenge's payload: %w", err)
 		}
 	}
-	replaces := db.EndOthersParams{UserID: p.UserID, Purpose: p.Purpose, Tx: n.Tx, Now: now}
-	if n.Decoy {
-		replaces.UserID = nil // a stranger who types an address ends nothing of its owner's
-	}
-	if _, err := db.New().EndOthers(ctx, tx, replaces); err != nil {
-		return secrets{}, fmt.Errorf("end older challenges: %w", err)
+	if err := replace(ctx, tx, n, now); err != nil {
+		return secrets{}, err
 	}
 	if err := db.New().Insert(ctx, tx, p); err != nil {
 		return secrets{}, fmt.Errorf("insert a challenge: %w", err)
 	}
 	return s, event.Record(ctx, tx, Sent{Subject: event.Subject{User: n.User, Object: id.String(), Identifier: n.Address}, Purpose: string(n.Purpose)}, now)
+}
+
+// replace ends what a new challenge replaces (RS-07). Where there is no person it waits and looks all the same.
+func replace(ctx context.Context, tx realm.Tx, n New, now time.Time) error {
+	q, whose := db.New(), n.Address
+	others := db.EndOthersParams{Purpose: string(n.Purpose), Tx: n.Tx, Now: now}
+	if n.User != uuid.Nil && !n.Decoy { // a stranger who types an address ends nothing of its owner's
+		others.UserID, whose = &n.User, n.User.String()
+	}
+	if err := q.Turn(ctx, tx, strings.Join([]string{tx.In().ID.String(), string(n.Purpose), whose}, " ")); err != nil {
+		return fmt.Errorf("wait for another challenge: %w", err)
+	}
+	if _, err := q.EndOthers(ctx, tx, others); err != nil {
+		return fmt.Errorf("end older challenges: %w", err)
+	}
+	return nil
 }
 
 // draw makes a token of 256 bits and a code of six digits.

@@ -3,6 +3,11 @@
 INSERT INTO challenges (id, purpose, user_id, address, shown, template, registers, payload, token_hash, code_mac, tx, created_at, code_expires_at, expires_at)
 VALUES (@id, @purpose, @user_id, @address, @shown, @template, @registers, @payload, @token_hash, @code_mac, @tx, @now, @code_expires_at, @expires_at);
 
+-- name: Turn :exec
+-- Turn waits until nobody else replaces what a name stands for, and keeps others waiting until the transaction ends: two
+-- that came at once would not see each other, and both stay.
+SELECT pg_advisory_xact_lock(hashtextextended(@name::text, 0));
+
 -- name: EndOthers :execrows
 -- EndOthers ends what a new challenge replaces in its flow, and makes void what else waits to be shown back of the person's
 -- and of the same purpose.

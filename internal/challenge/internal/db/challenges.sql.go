@@ -358,6 +358,17 @@ func (q *Queries) Try(ctx context.Context, db DBTX, arg TryParams) (TryRow, erro
 	return i, err
 }
 
+const turn = `-- name: Turn :exec
+SELECT pg_advisory_xact_lock(hashtextextended($1::text, 0))
+`
+
+// Turn waits until nobody else replaces what a name stands for, and keeps others waiting until the transaction ends: two
+// that came at once would not see each other, and both stay.
+func (q *Queries) Turn(ctx context.Context, db DBTX, name string) error {
+	_, err := db.Exec(ctx, turn, name)
+	return err
+}
+
 const void = `-- name: Void :execrows
 UPDATE challenges c SET void = true, payload = NULL
 WHERE c.user_id = $1 AND c.purpose = ANY ($2::text[]) AND c.id <> $3 AND NOT c.void
