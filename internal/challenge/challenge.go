@@ -393,9 +393,10 @@ func Forget(ctx context.Context, tx realm.Tx, user uuid.UUID) error {
 	return nil
 }
 
-// Clean deletes at most that many challenges that were over a day ago, and says how many there were.
+// Clean deletes at most that many challenges that have expired, with the registrations that nobody proved, and says how
+// many there were.
 func Clean(ctx context.Context, tx realm.Tx, now time.Time, most int32) (int64, error) {
-	n, err := db.New().DeleteEnded(ctx, tx, db.DeleteEndedParams{Before: now.Add(-24 * time.Hour), Most: most})
+	n, err := db.New().DeleteEnded(ctx, tx, db.DeleteEndedParams{Now: now, Most: most})
 	if err != nil {
 		return 0, fmt.Errorf("delete challenges: %w", err)
 	}

@@ -65,7 +65,7 @@ UPDATE challenges c SET user_id = @user_id, payload = NULL WHERE c.id = @id;
 -- name: DeleteEnded :execrows
 -- DeleteEnded deletes challenges that are over, a batch at a time.
 DELETE FROM challenges c WHERE c.id IN (
-  SELECT o.id FROM challenges o WHERE o.expires_at < @before ORDER BY o.expires_at LIMIT @most FOR UPDATE SKIP LOCKED);
+  SELECT o.id FROM challenges o WHERE o.expires_at <= @now ORDER BY o.expires_at LIMIT @most FOR UPDATE SKIP LOCKED);
 
 -- name: DeleteOfUser :exec
 DELETE FROM challenges c WHERE c.user_id = @user_id;
