@@ -157,14 +157,14 @@ func TestLG01_SecretsOfApplicationsCannotBeGuessed(t *testing.T) {
 }
 
 // sharing runs two processes on one database and one Redis.
-func sharing(t *testing.T, file string) (one, two *instance, redis *limittest.Redis) {
+func sharing(t *testing.T, files ...string) (one, two *instance, redis *limittest.Redis) {
 	t.Helper()
 	redis = limittest.StartRedis(t)
 	database := testdb.NewURL(t)
 	share := func(p *app.Process, _ *app.Options) {
 		p.Config.RedisURL = config.NewSecret("redis://" + redis.Addr)
 	}
-	one, two = startWith(t, database, share, file), startWith(t, database, share)
+	one, two = startWith(t, database, share, files...), startWith(t, database, share)
 	for _, i := range []*instance{one, two} {
 		i.work(t)
 		require.Eventually(t, func() bool { return strings.Contains(i.Logs.String(), "limits are counted in redis") }, 30*time.Second, 10*time.Millisecond)

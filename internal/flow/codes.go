@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/challenge"
@@ -59,6 +60,9 @@ func (c Codes) Submit(ctx context.Context, r realm.Realm, s *State, in Input, ag
 	}
 	verdict := challenge.Dead
 	err := r.InTx(ctx, func(tx realm.Tx) (err error) {
+		if err := Hold(ctx, tx, s, ""); err != nil { // before the challenge, as whoever sends another does
+			return err
+		}
 		var ch challenge.Challenge
 		if ch, verdict, err = challenge.Try(ctx, tx, s.Awaited.Purpose, s.Tx, typed, c.Now()); err != nil || verdict != challenge.Right {
 			return err
@@ -84,13 +88,17 @@ func (c Codes) resend(ctx context.Context, r realm.Realm, s *State, in Input, ag
 	if wait, ok := c.Mailer.Allow(ctx, r, string(s.Awaited.Purpose), s.Awaited.Account, in.Address); !ok {
 		return TooManyMails(again, wait), nil
 	}
-	return Outcome{}, r.InTx(ctx, func(tx realm.Tx) error {
+	err := r.InTx(ctx, func(tx realm.Tx) error {
 		if err := Hold(ctx, tx, s, "code.sent_again"); err != nil {
 			return err
 		}
 		_, err := c.Mailer.Again(ctx, tx, s.Tx, challenge.Letter{Locale: in.Locale, App: s.Client.Name}, c.Now())
 		return err
 	})
+	if errors.Is(err, realm.ErrUnknown) { // shown back in between: the flow goes on from there
+		err = nil
+	}
+	return Outcome{}, err
 }
 
 // TryLater shows the page again with how long to wait after too many attempts.

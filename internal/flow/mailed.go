@@ -44,6 +44,21 @@ func Used(ctx context.Context, tx realm.Tx, s *State, notice string) error {
 	return touched(n, err, "use a mailed secret")
 }
 
+// Spend spends the challenge of a link; see challenge.Redeem. The flow that it belongs to is held first: whoever types the
+// code, or asks for another one, comes before or after, and nobody waits for the other in a circle.
+func Spend(ctx context.Context, tx realm.Tx, p challenge.Purpose, token string, now time.Time) (challenge.Challenge, error) {
+	c, err := challenge.Look(ctx, tx, p, token, now)
+	if err != nil {
+		return challenge.Challenge{}, err
+	}
+	if c.Tx != "" {
+		if err := db.New().Lock(ctx, tx, hashTx(c.Tx)); err != nil {
+			return challenge.Challenge{}, fmt.Errorf("hold the flow of a link: %w", err)
+		}
+	}
+	return challenge.Redeem(ctx, tx, p, token, now)
+}
+
 // Home finds the flow that a followed link belongs to when it is this browser's: whoever opens the link where they
 // asked for it goes on there. The zero Followed says that it is not.
 func Home(ctx context.Context, tx realm.Tx, browser session.Token, c challenge.Challenge, now time.Time) (Followed, error) {

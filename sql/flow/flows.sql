@@ -62,6 +62,10 @@ VALUES (@tx_hash, 'mailed', @client_id, @browser_hash, '', sqlc.narg(redeemed_us
 -- Hold locks a flow while a step changes what it waits for, and leaves a notice for the next page.
 UPDATE flows f SET notice = @notice WHERE f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.completed_at IS NULL;
 
+-- name: Lock :exec
+-- Lock holds a flow, whosever it is, until the transaction ends.
+SELECT f.tx_hash FROM flows f WHERE f.tx_hash = @tx_hash FOR UPDATE;
+
 -- name: Origin :one
 -- Origin tells where a mailed secret was asked for: in which browser, and for which client.
 SELECT f.browser_hash, f.client_id, f.kind FROM flows f WHERE f.tx_hash = @tx_hash AND f.ends_at > @now AND f.completed_at IS NULL;

@@ -126,12 +126,18 @@ func (step Step) Follow(ctx context.Context, r realm.Realm, f flow.Following) (f
 		return flow.Followed{}, err
 	}
 	err = r.InTx(ctx, func(tx realm.Tx) error {
+		if err := flow.Hold(ctx, tx, s, ""); err != nil {
+			return err
+		}
 		c, err := challenge.Redeem(ctx, tx, challenge.SignIn, f.Token, step.Now())
 		if err != nil {
 			return err
 		}
 		return step.signIn(ctx, tx, s, c, cookie)
 	})
+	if errors.Is(err, flow.ErrGone) { // the browser signed in in between, by the code
+		return flow.Followed{Page: flow.DonePage("emailcode.elsewhere")}, nil
+	}
 	if err != nil {
 		return flow.Followed{}, err
 	}

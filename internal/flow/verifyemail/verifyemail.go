@@ -166,7 +166,7 @@ func (step Step) Link(ctx context.Context, r realm.Realm, token string) (flow.Pa
 func (step Step) Follow(ctx context.Context, r realm.Realm, f flow.Following) (to flow.Followed, err error) {
 	now := step.Now()
 	err = r.InTx(ctx, func(tx realm.Tx) error {
-		c, err := challenge.Redeem(ctx, tx, challenge.Verify, f.Token, now)
+		c, err := flow.Spend(ctx, tx, challenge.Verify, f.Token, now)
 		if err != nil {
 			return err
 		}

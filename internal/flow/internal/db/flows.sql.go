@@ -245,6 +245,16 @@ func (q *Queries) InsertMailed(ctx context.Context, db DBTX, arg InsertMailedPar
 	return err
 }
 
+const lock = `-- name: Lock :exec
+SELECT f.tx_hash FROM flows f WHERE f.tx_hash = $1 FOR UPDATE
+`
+
+// Lock holds a flow, whosever it is, until the transaction ends.
+func (q *Queries) Lock(ctx context.Context, db DBTX, txHash []byte) error {
+	_, err := db.Exec(ctx, lock, txHash)
+	return err
+}
+
 const logoutRequest = `-- name: LogoutRequest :one
 SELECT f.request FROM flows f
 WHERE f.tx_hash = $1 AND f.browser_hash = $2 AND f.kind = 'logout' AND f.expires_at > $3
