@@ -318,7 +318,7 @@ func TestLG01_FailuresFromAnAddress(t *testing.T) {
 	requireCode(t, b.follow(i, b.try(page, "ana", anaPassword)))
 }
 
-func TestLG01_TheOwnerIsNotLockedOutByAStranger(t *testing.T) {
+func TestLG04_AKnownAddressIsNotLockedOutByAStranger(t *testing.T) {
 	t.Parallel()
 	i := start(t, realmFile("one"))
 	owner, stranger, third := browserFrom(t, "127.0.0.7"), browserFrom(t, "127.0.0.8"), browserFrom(t, "127.0.0.9")
