@@ -128,8 +128,8 @@ var users = []struct {
 	by      []string
 	tests   bool // also in tests of other packages
 }{
-	{library: "github.com/labstack/echo", by: []string{"internal/web", "internal/oidc", "internal/interaction", "internal/account", "internal/admin", "internal/server", "internal/bench"}, tests: true},
-	{library: "github.com/ory/fosite", by: []string{"internal/oidc", "internal/oidc/store"}},
+	{library: "github.com/labstack/echo", by: []string{"internal/web", "internal/oidc/crossorigin", "internal/oidc", "internal/interaction", "internal/account", "internal/admin", "internal/server", "internal/bench"}, tests: true},
+	{library: "github.com/ory/fosite", by: []string{"internal/oidc", "internal/oidc/granttype", "internal/oidc/store"}},
 	{library: "github.com/jackc/pgx/v5/pgxpool", by: []string{"internal/postgres", "internal/postgres/jobs"}},
 	{library: "github.com/riverqueue/river", by: []string{"internal/postgres/jobs"}},
 	{library: "github.com/pressly/goose", by: []string{"internal/postgres"}},

@@ -268,7 +268,7 @@ func TestServerLogger(t *testing.T) {
 		log, finish, err := telemetry.NewServerLogger(out, "json", slog.LevelInfo)
 		require.NoError(t, err)
 		for range 1000 {
-			log.Info(strings.Repeat("x", 100))
+			log.Info("x", "y", strings.Repeat("z", 100))
 		}
 		require.NoError(t, finish())
 		require.Greater(t, len(out.all()), 3)

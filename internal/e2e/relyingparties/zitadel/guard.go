@@ -64,7 +64,7 @@ func ask(ctx context.Context, t task, person signedIn, say func(string, ...any))
 	}
 	say("checked a wrong secret")
 	_, err = rs.Introspect[*oidc.IntrospectionResponse](ctx, library, person.tokens.AccessToken)
-	if err == nil || !strings.Contains(err.Error(), "more than five minutes ahead") {
+	if err == nil || !strings.Contains(err.Error(), "more than 5m ahead") {
 		return fmt.Errorf("an assertion of an hour is not refused for that: %w", err)
 	}
 	say("checked the library's own assertions, which are too long and are told so")
