@@ -219,3 +219,46 @@ func TestANeighbourWhoseConnectionIsCutListensAgain(t *testing.T) {
 		soon(t, func() bool { return n.listens(t) }, "it listens again")
 	}
 }
+
+// The connection on which it listens hangs: nothing arrives, and nobody hangs up. That is noticed by asking, soon enough
+// for the second that is promised; as above, the fastest of the changes tells whether more is built in.
+func TestANeighbourWhoseConnectionHangsObeysWithinASecond(t *testing.T) {
+	t.Parallel()
+	n := startNeighbours(t)
+	n.listen(t)
+	var took []time.Duration
+	for _, c := range n.changes(t) {
+		require.False(t, c.obeyed(t), c.name)
+		n.wire.freeze()
+		c.change(t)
+		changed := time.Now()
+		soon(t, func() bool { n.other.Clock.Advance(deafFor); return c.obeyed(t) }, c.name)
+		took = append(took, time.Since(changed))
+		soon(t, func() bool { return !n.listens(t) }, "it knows that it is deaf")
+		n.wire.thaw()
+		soon(t, func() bool { return n.listens(t) }, "it listens again")
+	}
+	t.Logf("obeyed after %v", took)
+	require.Less(t, slices.Min(took), time.Second)
+}
+
+// A connection that hung for a moment goes on: what was announced meanwhile is heard, and nothing has to be connected.
+func TestANeighbourHearsWhatWasHeldUp(t *testing.T) {
+	t.Parallel()
+	n := startNeighbours(t)
+	n.listen(t)
+	changes := n.changes(t)
+	n.wire.mu.Lock()
+	was := n.wire.listening
+	n.wire.mu.Unlock()
+	n.wire.freeze()
+	soon(t, func() bool { return !n.listens(t) }, "it knows that it is deaf")
+	n.wire.thaw()
+	soon(t, func() bool { return n.listens(t) }, "it was answered")
+	require.False(t, changes[0].obeyed(t))
+	changes[0].change(t)
+	soon(t, func() bool { return changes[0].obeyed(t) }, "and it hears")
+	n.wire.mu.Lock()
+	defer n.wire.mu.Unlock()
+	require.Equal(t, was, n.wire.listening)
+}

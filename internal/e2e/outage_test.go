@@ -38,6 +38,10 @@ type wire struct {
 	full bool
 	// listening is the port at which the database sees the connection that listens for changes.
 	listening int
+	// silent is the port, as the database sees it, of a connection on which nothing arrives any more in either direction
+	// and nobody hangs up, as when packets are dropped on the way; thawed is closed when that is over.
+	silent int
+	thawed chan struct{}
 }
 
 // The things that a wire can lose.
@@ -106,6 +110,7 @@ func (w *wire) messages(from, to net.Conn) {
 			w.listening = port.Port
 			w.mu.Unlock()
 		}
+		w.hold(to)
 		if _, err := to.Write(buf[:n]); err != nil {
 			return
 		}
@@ -127,9 +132,41 @@ func (w *wire) answers(from, to net.Conn) {
 			w.cut()
 			return
 		}
+		w.hold(to)
 		if _, err := from.Write(buf[:n]); err != nil {
 			return
 		}
+	}
+}
+
+// hold waits for as long as the connection is silent.
+func (w *wire) hold(to net.Conn) {
+	w.mu.Lock()
+	port, ok := to.LocalAddr().(*net.TCPAddr)
+	silent, thawed := ok && port.Port == w.silent, w.thawed
+	w.mu.Unlock()
+	if silent {
+		<-thawed
+	}
+}
+
+// freeze makes the connection that listens for changes silent; thaw ends that.
+func (w *wire) freeze() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.silent, w.thawed = w.listening, make(chan struct{})
+}
+
+func (w *wire) thaw() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.thawLocked()
+}
+
+func (w *wire) thawLocked() {
+	if w.silent != 0 {
+		close(w.thawed)
+		w.silent = 0
 	}
 }
 
@@ -165,6 +202,7 @@ func (w *wire) cut() {
 
 func (w *wire) cutLocked() {
 	w.down = true
+	w.thawLocked()
 	for c := range w.open {
 		_ = c.Close()
 	}
