@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,7 +34,9 @@ type Stored struct {
 type Consumer interface {
 	// Name is the cursor's name and never changes.
 	Name() string
-	// Handle works on a batch of one realm.
+	// Handle works on a batch of one realm. It is quick and calls nobody outside: what takes longer is left as a job
+	// (package postgres/jobs). Until it returns the reader's transaction stays open, and while that runs no consumer
+	// reads what was recorded since; ctx ends when the batch has taken too long (Reader.Within), and it is repeated.
 	Handle(ctx context.Context, r realm.Realm, batch []Stored) error
 }
 
@@ -51,9 +54,17 @@ type Reader struct {
 	Log      *slog.Logger
 	// Batch is how many events are read at once; 0 takes 500.
 	Batch int32
+	// Within bounds how long the consumer may work on what was read at once; 0 takes five seconds. The database ends
+	// transactions that wait for three times as long.
+	Within time.Duration
 	// Every is how long to wait when there is nothing to read; 0 takes one second.
 	Every time.Duration
 }
+
+const (
+	standardBatch  = 500
+	standardWithin = 5 * time.Second
+)
 
 // Run reads until ctx ends. Several processes may run the same consumer: one at a time works.
 func (r Reader) Run(ctx context.Context) {
@@ -110,11 +121,7 @@ func (r Reader) step(ctx context.Context) (n int, locked bool, err error) {
 			return fmt.Errorf("lock the cursor of %s: %w", name, err)
 		}
 		locked = true
-		most := r.Batch
-		if most == 0 {
-			most = 500
-		}
-		rows, err := q.Batch(ctx, tx, db.BatchParams{Xact: at.Xact, Seq: at.Seq, Most: most})
+		rows, err := q.Batch(ctx, tx, db.BatchParams{Xact: at.Xact, Seq: at.Seq, Most: cmp.Or(r.Batch, standardBatch)})
 		if err != nil || len(rows) == 0 {
 			return err
 		}
@@ -130,6 +137,8 @@ func (r Reader) step(ctx context.Context) (n int, locked bool, err error) {
 
 // handle groups a batch by realm, the realms in the order of their first event.
 func (r Reader) handle(ctx context.Context, rows []db.BatchRow) error {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(r.Within, standardWithin))
+	defer cancel()
 	var order []uuid.UUID
 	groups := map[uuid.UUID][]Stored{}
 	for _, e := range rows {

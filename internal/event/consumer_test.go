@@ -26,11 +26,14 @@ type notebook struct {
 	seen []string
 	// before is called with each batch first; its error is the consumer's.
 	before func(batch []event.Stored) error
+	// ctx is what the last batch was handed with.
+	ctx context.Context //nolint:containedctx // a test looks at it
 }
 
 func (n *notebook) Name() string { return n.name }
 
-func (n *notebook) Handle(_ context.Context, r realm.Realm, batch []event.Stored) error {
+func (n *notebook) Handle(ctx context.Context, r realm.Realm, batch []event.Stored) error {
+	n.ctx = ctx
 	if n.before != nil {
 		if err := n.before(batch); err != nil {
 			return err
@@ -247,6 +250,29 @@ func TestReaderRepeatsABatchThatFailed(t *testing.T) {
 	until(t, r, c, 2)
 	require.Equal(t, 2, failures)
 	require.Equal(t, []string{"one:red", "one:blue"}, c.read())
+}
+
+// A transaction stays open while a consumer works, which holds all consumers back, so the work is bounded.
+func TestReaderEndsABatchThatTakesTooLong(t *testing.T) {
+	t.Parallel()
+	b := testdb.New(t)
+	one := b.Realm(t, "one")
+	paint(t, b, one, "red")
+	c := &notebook{name: "slow"}
+	r := reader(b, c)
+	r.Within = 10 * time.Millisecond
+	hang := true
+	c.before = func([]event.Stored) error {
+		if hang {
+			<-c.ctx.Done()
+		}
+		return c.ctx.Err()
+	}
+	require.Eventually(t, func() bool { _, err := r.Step(t.Context()); return errors.Is(err, context.DeadlineExceeded) }, 20*time.Second, time.Millisecond)
+	require.Empty(t, c.read())
+	hang, r.Within = false, 0
+	until(t, r, c, 1)
+	require.Equal(t, []string{"one:red"}, c.read())
 }
 
 func TestRunAndCounter(t *testing.T) {
