@@ -29,7 +29,7 @@ test: deps bin/gatehouse ## run every test against a throw-away PostgreSQL
 check: lint race ## check style, formatting, generated code, modules, licences and data races: what CI asks beside the tests
 	$(SQLC) diff
 	cd internal/tools && $(GO) run ./eventschema -check ../..
-	cd internal/tools && $(GO) test ./bom && $(GO) run ./bom -check ../..
+	cd internal/tools && $(GO) test . ./bom && $(GO) run ./bom -check ../..
 	$(GO) vet ./...
 	$(GO) mod tidy -diff
 	cd internal/tools && $(GO) mod tidy -diff
@@ -39,7 +39,7 @@ lint: $(LINT) ## run the linters alone
 	$(LINT) run ./...
 
 # Where goroutines meet, and of the whole program what happens at once. The race detector needs a C compiler.
-RACE := client event keyset limit/... password postgres realm safehttp session web worker
+RACE := client event keyset limit/... mail/... password password/policy postgres realm safehttp session telemetry web worker
 RACE_TOGETHER := AtOnce|Against|JW05|Neighbour|ProgramsWhile
 
 race: bin/gatehouse ## look for data races with the race detector
