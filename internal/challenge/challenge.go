@@ -393,10 +393,14 @@ func Forget(ctx context.Context, tx realm.Tx, user uuid.UUID) error {
 	return nil
 }
 
+// flowKept is longer than a flow is (package flow), which names what was shown back in it.
+const flowKept = 24 * time.Hour
+
 // Clean deletes at most that many challenges that have expired, with the registrations that nobody proved, and says how
-// many there were.
+// many there were. Those that were shown back carry nothing any more, and stay for a day: what they allow is not over.
 func Clean(ctx context.Context, tx realm.Tx, now time.Time, most int32) (int64, error) {
-	n, err := db.New().DeleteEnded(ctx, tx, db.DeleteEndedParams{Now: now, Most: most})
+	before := now.Add(-flowKept)
+	n, err := db.New().DeleteEnded(ctx, tx, db.DeleteEndedParams{Now: now, Before: &before, Most: most})
 	if err != nil {
 		return 0, fmt.Errorf("delete challenges: %w", err)
 	}

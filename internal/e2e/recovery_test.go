@@ -14,6 +14,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/lifecycle"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/worker"
 )
 
 // recover asks for the mail to choose a new password and returns the page that waits for the code.
@@ -201,6 +202,20 @@ func TestRS05_ID05_ARedeemedRecoveryDies(t *testing.T) {
 		enable(t, i)
 		require.Equal(t, http.StatusGone, newBrowser(t).get(link).StatusCode)
 	})
+}
+
+func TestRS01_ALinkThatWasFollowedInTimeOutlivesItsChallenge(t *testing.T) {
+	t.Parallel()
+	i := start(t, realmFile("one"))
+	newBrowser(t).recover(i, "ana")
+	_, link := i.secrets(t, "ana@example.test")
+	i.Clock.Advance(time.Hour - time.Second)
+	b := newBrowser(t)
+	page := b.follow(i, b.button(i, b.get(link)))
+	require.Equal(t, "password", at(page))
+	i.Clock.Advance(20 * time.Minute)
+	require.NoError(t, worker.Housekeeping{Realms: i.Realms, Keys: i.Keys, Now: i.Clock.Now}.Clean(t.Context()))
+	require.Contains(t, b.setPassword(i, page, chosenPassword).Body, "Your password is changed")
 }
 
 // What becomes of an account shows on no page that waits for a code of it.

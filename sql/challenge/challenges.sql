@@ -63,9 +63,11 @@ WHERE c.id = @id AND c.purpose = 'verify' AND c.ended_at IS NULL AND NOT c.void 
 UPDATE challenges c SET user_id = @user_id, payload = NULL WHERE c.id = @id;
 
 -- name: DeleteEnded :execrows
--- DeleteEnded deletes challenges that are over, a batch at a time.
+-- DeleteEnded deletes challenges that are over, a batch at a time. What was shown back stays for as long as a flow may still
+-- name it.
 DELETE FROM challenges c WHERE c.id IN (
-  SELECT o.id FROM challenges o WHERE o.expires_at <= @now ORDER BY o.expires_at LIMIT @most FOR UPDATE SKIP LOCKED);
+  SELECT o.id FROM challenges o WHERE o.expires_at <= @now AND (o.ended_at IS NULL OR o.ended_at <= @before)
+  ORDER BY o.expires_at LIMIT @most FOR UPDATE SKIP LOCKED);
 
 -- name: DeleteOfUser :exec
 DELETE FROM challenges c WHERE c.user_id = @user_id;

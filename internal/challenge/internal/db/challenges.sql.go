@@ -65,17 +65,20 @@ func (q *Queries) ByToken(ctx context.Context, db DBTX, arg ByTokenParams) (ByTo
 
 const deleteEnded = `-- name: DeleteEnded :execrows
 DELETE FROM challenges c WHERE c.id IN (
-  SELECT o.id FROM challenges o WHERE o.expires_at <= $1 ORDER BY o.expires_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+  SELECT o.id FROM challenges o WHERE o.expires_at <= $1 AND (o.ended_at IS NULL OR o.ended_at <= $2)
+  ORDER BY o.expires_at LIMIT $3 FOR UPDATE SKIP LOCKED)
 `
 
 type DeleteEndedParams struct {
-	Now  time.Time
-	Most int32
+	Now    time.Time
+	Before *time.Time
+	Most   int32
 }
 
-// DeleteEnded deletes challenges that are over, a batch at a time.
+// DeleteEnded deletes challenges that are over, a batch at a time. What was shown back stays for as long as a flow may still
+// name it.
 func (q *Queries) DeleteEnded(ctx context.Context, db DBTX, arg DeleteEndedParams) (int64, error) {
-	result, err := db.Exec(ctx, deleteEnded, arg.Now, arg.Most)
+	result, err := db.Exec(ctx, deleteEnded, arg.Now, arg.Before, arg.Most)
 	if err != nil {
 		return 0, err
 	}
