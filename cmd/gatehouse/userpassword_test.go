@@ -18,6 +18,15 @@ func TestUserOneTimePassword(t *testing.T) {
 	t.Run("replaces_another_password_and_reads_nothing", func(t *testing.T) {
 		require.Regexp(t, `^ann has a new password\.\n`+printed+`$`, u.ok(t, "", "user set-password acme ann --temporary"))
 	})
+	t.Run("is_shown_as_such", func(t *testing.T) {
+		out := u.ok(t, "", "user show acme ann")
+		require.Regexp(t, `one-time password +works until \d{4}-`, out)
+		require.Regexp(t, `password must change +temporary`, out)
+		var d detailsView
+		require.NoError(t, json.Unmarshal([]byte(u.ok(t, "", "user show acme ann -o json")), &d))
+		require.NotNil(t, d.Password.Until)
+		require.EqualValues(t, "temporary", d.Password.MustChange)
+	})
 	t.Run("lasts_three_days_or_what_is_said", func(t *testing.T) {
 		for flag, life := range map[string]time.Duration{"": 3 * 24 * time.Hour, " --valid-for 90m": 90 * time.Minute} {
 			var reset resetView
@@ -53,6 +62,8 @@ func TestUserForcePasswordChange(t *testing.T) {
 	require.Equal(t, "ann must choose another password.\n", u.ok(t, "", "user force-password-change acme ann"))
 	require.Equal(t, "ann has no password, or was to choose another one already.\n", u.ok(t, "", "user force-password-change acme ann --reason admin"))
 	require.Equal(t, "ann must choose another password.\n", u.ok(t, "", "user force-password-change acme ann --reason breach"))
+	require.Regexp(t, `password must change +breach`, u.ok(t, "", "user show acme ann"))
+	require.Regexp(t, `password +none`, u.ok(t, "", "user show acme bob"))
 	require.JSONEq(t, `{"changed": false, "sessions_ended": 0, "grants_ended": 0}`, u.ok(t, "", "user force-password-change acme bob -o json"))
 	r := u.run(t, "", "user force-password-change acme ann --reason temporary")
 	require.Equal(t, exitUsage, r.status)

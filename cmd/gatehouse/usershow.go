@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/app"
 	"github.com/gatehouse-id/gatehouse/internal/config"
+	"github.com/gatehouse-id/gatehouse/internal/password"
 	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
@@ -18,8 +20,13 @@ func (c *cli) userShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show REALM NAME",
 		Short: "Show an account: names, claims, password, sessions and applications with access",
-		Long:  "Show an account: names, claims, when the password was set, live sessions and applications with access.\n\n" + nameHelp,
-		Args:  exactly(2, "REALM and NAME"),
+		Long: `Show an account: names, claims, the password (when it was set, the format of its hash, whether it is for once or must be
+changed), the last sign-in and how many were refused since, live sessions and applications with access.
+
+Whether sign-ins are being slowed down at this moment is not stored: those that were refused tell.
+
+` + nameHelp,
+		Args: exactly(2, "REALM and NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := c.process(cmd, config.ModeRealm)
 			if err != nil {
@@ -56,11 +63,9 @@ func (c *cli) printDetails(d app.UserDetails) error {
 	for _, name := range sorted(claims) {
 		rows = append(rows, []string{name, fmt.Sprint(claims[name])})
 	}
-	since := "none"
-	if d.PasswordChangedAt != nil {
-		since = "set " + date(*d.PasswordChangedAt)
-	}
-	rows = append(rows, []string{"password", since}, []string{"created", date(d.CreatedAt)}, []string{"updated", date(d.UpdatedAt)})
+	rows = append(rows, passwordRows(d.Password)...)
+	rows = append(rows, signInRows(d)...)
+	rows = append(rows, []string{"created", date(d.CreatedAt)}, []string{"updated", date(d.UpdatedAt)})
 	if err := c.print(nil, []string{"FIELD", "VALUE"}, rows); err != nil {
 		return err
 	}
@@ -77,6 +82,36 @@ func (c *cli) printDetails(d app.UserDetails) error {
 		rows = append(rows, []string{a.ClientID, date(a.Since), date(a.UsedAt), yesNo(a.Offline)})
 	}
 	return c.printBelow([]string{"APPLICATION", "SINCE", "LAST USED", "OFFLINE"}, rows)
+}
+
+func passwordRows(p *password.Kept) [][]string {
+	if p == nil {
+		return [][]string{{"password", "none"}}
+	}
+	format := p.Format
+	if p.Outdated {
+		format += ", replaced at the next sign-in"
+	}
+	rows := [][]string{{"password", "set " + date(p.ChangedAt)}, {"password format", format}}
+	if p.Until != nil {
+		rows = append(rows, []string{"one-time password", "works until " + date(*p.Until)})
+	}
+	if p.MustChange != "" {
+		rows = append(rows, []string{"password must change", string(p.MustChange)})
+	}
+	return rows
+}
+
+func signInRows(d app.UserDetails) [][]string {
+	last := "never"
+	if !d.SignedInAt.IsZero() {
+		last = date(d.SignedInAt)
+	}
+	refused := strconv.FormatInt(d.Refused, 10)
+	if d.Refused == app.MostRefused {
+		refused += " or more"
+	}
+	return [][]string{{"last sign-in", last}, {"refused since", refused}}
 }
 
 // printBelow prints another table after an empty line.
@@ -130,8 +165,15 @@ func sessionViews(d app.UserDetails) ([]sessionView, [][]string) {
 
 func detailsOf(d app.UserDetails) detailsView {
 	v := detailsView{
-		Subject: d.Subject, Status: d.Status, Claims: d.Claims, Names: []nameView{}, PasswordChangedAt: d.PasswordChangedAt,
+		Subject: d.Subject, Status: d.Status, Claims: d.Claims, Names: []nameView{}, Refused: d.Refused,
 		Applications: []accessView{}, CreatedAt: d.CreatedAt.UTC(), UpdatedAt: d.UpdatedAt.UTC(),
+	}
+	if p := d.Password; p != nil {
+		v.Password = &passwordView{p.ChangedAt.UTC(), p.Format, p.Outdated, p.MustChange, p.Until}
+	}
+	if !d.SignedInAt.IsZero() {
+		at := d.SignedInAt.UTC()
+		v.SignedInAt = &at
 	}
 	for _, n := range d.Names {
 		v.Names = append(v.Names, nameView{n.Kind, n.Display, n.VerifiedAt})
@@ -163,12 +205,24 @@ type (
 		Status  string      `json:"status"`
 		Names   []nameView  `json:"names"`
 		Claims  user.Claims `json:"claims"`
-		// PasswordChangedAt is absent when the person has no password.
-		PasswordChangedAt *time.Time    `json:"password_changed_at,omitempty"`
-		Sessions          []sessionView `json:"sessions"`
-		Applications      []accessView  `json:"applications"`
-		CreatedAt         time.Time     `json:"created_at"`
-		UpdatedAt         time.Time     `json:"updated_at"`
+		// Password is absent when the person has none, SignedInAt when they never signed in.
+		Password   *passwordView `json:"password,omitempty"`
+		SignedInAt *time.Time    `json:"signed_in_at,omitempty"`
+		// Refused counts sign-ins that were refused since, up to app.MostRefused.
+		Refused      int64         `json:"refused_since"`
+		Sessions     []sessionView `json:"sessions"`
+		Applications []accessView  `json:"applications"`
+		CreatedAt    time.Time     `json:"created_at"`
+		UpdatedAt    time.Time     `json:"updated_at"`
+	}
+	passwordView struct {
+		ChangedAt time.Time `json:"changed_at"`
+		Format    string    `json:"format"`
+		// Outdated tells that the next good sign-in replaces the hash.
+		Outdated   bool            `json:"outdated"`
+		MustChange password.Reason `json:"must_change,omitempty"`
+		// Until is of a one-time password alone.
+		Until *time.Time `json:"until,omitempty"`
 	}
 	nameView struct {
 		Kind       string     `json:"kind"`

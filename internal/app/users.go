@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/grant"
 	"github.com/gatehouse-id/gatehouse/internal/lifecycle"
 	"github.com/gatehouse-id/gatehouse/internal/password"
@@ -36,17 +37,32 @@ func UserList(ctx context.Context, p Process, slug string, q user.Query) (page u
 // UserDetails is a person as an administrator sees them.
 type UserDetails struct {
 	user.User
-	// PasswordChangedAt is nil when the person has none.
-	PasswordChangedAt *time.Time
-	Sessions          []session.Live
-	Applications      []grant.Access
+	// Password is nil when the person has none.
+	Password *password.Kept
+	// SignedInAt is when they last signed in, zero when never. Refused is how many sign-ins were refused since, at most
+	// MostRefused.
+	SignedInAt   time.Time
+	Refused      int64
+	Sessions     []session.Live
+	Applications []grant.Access
 }
+
+// MostRefused bounds what UserShow counts.
+const MostRefused = 1000
 
 // UserShow returns the person whom a name means.
 func UserShow(ctx context.Context, p Process, slug, name string) (d UserDetails, err error) {
 	err = withUser(ctx, p, slug, name, func(ctx context.Context, s *System, r realm.Realm, u user.User) error {
 		d.User = u
-		if d.PasswordChangedAt, err = password.ChangedAt(ctx, r, u.ID); err != nil {
+		if d.Password, err = s.Hasher.Kept(ctx, r, u.ID); err != nil {
+			return err
+		}
+		signedIn, err := event.Latest(ctx, r, u.ID, session.Started{}.Type(), session.Renewed{}.Type())
+		if err != nil {
+			return err
+		}
+		d.SignedInAt = signedIn.At
+		if d.Refused, err = event.CountAfter(ctx, r, u.ID, password.Refused{}.Type(), signedIn, MostRefused); err != nil {
 			return err
 		}
 		if d.Sessions, err = session.ByUser(ctx, r, u.ID, s.now()); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/gatehouse-id/gatehouse/internal/app"
 	"github.com/gatehouse-id/gatehouse/internal/config"
@@ -157,4 +158,34 @@ func TestSS04_TheCommandLineActsOnARunningServer(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "login_required", b.silent(i))
 	require.Equal(t, []string{`{"reason": "left"}`}, eventData(t, i, "one", "user.disabled"))
+}
+
+func TestUserShow_tells_of_the_password_and_of_sign_ins(t *testing.T) {
+	t.Parallel()
+	crypted, err := bcrypt.GenerateFromPassword([]byte(anaPassword), 10)
+	require.NoError(t, err)
+	i := start(t, withUsers("username: old\npassword_hash: '"+string(crypted)+"'"))
+	show := func(name string) app.UserDetails {
+		d, err := app.UserShow(t.Context(), operator(t, i), "one", name)
+		require.NoError(t, err)
+		return d
+	}
+	old := show("old")
+	require.Equal(t, "bcrypt", old.Password.Format)
+	require.True(t, old.Password.Outdated)
+	require.True(t, old.SignedInAt.IsZero())
+
+	b := newBrowser(t)
+	page := b.loginPage(i)
+	b.fail(page, "old", 2)
+	require.EqualValues(t, 2, show("old").Refused)
+	requireCode(t, b.follow(i, b.try(page, "old", anaPassword)))
+	other := newBrowser(t)
+	other.fail(other.loginPage(i), "old", 1)
+	now := show("old")
+	require.Equal(t, "argon2id", now.Password.Format)
+	require.False(t, now.Password.Outdated)
+	require.WithinDuration(t, i.Clock.Now(), now.SignedInAt, time.Second)
+	require.EqualValues(t, 1, now.Refused)
+	require.Nil(t, show("ana").Password.Until)
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse-id/gatehouse/internal/event/internal/db"
+	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
 
@@ -199,6 +200,33 @@ func mac(r realm.Realm, label, value string) ([]byte, error) {
 		return nil, err
 	}
 	return m.Sum([]byte(value))
+}
+
+// Seen is an event in the log; the zero Seen is before all.
+type Seen struct {
+	Seq int64
+	At  time.Time
+}
+
+// Latest is the newest event about a person of these types; the zero Seen when there is none.
+func Latest(ctx context.Context, r postgres.Reader, user uuid.UUID, types ...string) (Seen, error) {
+	row, err := db.New().Latest(ctx, r, db.LatestParams{UserID: &user, Types: types})
+	if postgres.NoRows(err) {
+		return Seen{}, nil
+	}
+	if err != nil {
+		return Seen{}, fmt.Errorf("find the newest event about a person: %w", err)
+	}
+	return Seen{row.Seq, row.At}, nil
+}
+
+// CountAfter counts a person's events of a type that came after another, at most that many.
+func CountAfter(ctx context.Context, r postgres.Reader, user uuid.UUID, kind string, after Seen, most int32) (int64, error) {
+	n, err := db.New().CountAfter(ctx, r, db.CountAfterParams{UserID: &user, Type: kind, Seq: after.Seq, Most: most})
+	if err != nil {
+		return 0, fmt.Errorf("count events about a person: %w", err)
+	}
+	return n, nil
 }
 
 // Erase deletes what the log holds of a person beside their id: addresses, programs, names they tried. The events stay, and

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/gatehouse-id/gatehouse/internal/event"
+	"github.com/gatehouse-id/gatehouse/internal/password/format"
 	"github.com/gatehouse-id/gatehouse/internal/password/internal/db"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
@@ -148,14 +149,30 @@ func Stored(ctx context.Context, r postgres.Reader, user uuid.UUID) (string, err
 	return hash, nil
 }
 
-// ChangedAt returns when the person's password was set, nil when there is none.
-func ChangedAt(ctx context.Context, r postgres.Reader, user uuid.UUID) (*time.Time, error) {
-	at, err := db.New().ChangedAt(ctx, r, user)
+// Kept is what an administrator may know of a password.
+type Kept struct {
+	ChangedAt time.Time
+	// Format is what the format of the hash is called, Outdated whether the next good sign-in replaces the hash.
+	Format   string
+	Outdated bool
+	// MustChange is why the person must choose another one, "" for no reason.
+	MustChange Reason
+	// Until is when a one-time password stops to work; nil for one that stays.
+	Until *time.Time
+}
+
+// Kept returns what is kept of the person's password but the hash; nil when there is none.
+func (h *Hasher) Kept(ctx context.Context, r postgres.Reader, user uuid.UUID) (*Kept, error) {
+	row, err := db.New().Kept(ctx, r, user)
 	if postgres.NoRows(err) {
 		return nil, nil //nolint:nilnil // no password is no error
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read when a password was set: %w", err)
+		return nil, fmt.Errorf("read what is kept of a password: %w", err)
 	}
-	return &at, nil
+	k := &Kept{ChangedAt: row.ChangedAt, Format: format.Name(row.Hash), Outdated: true, MustChange: Reason(row.MustChange), Until: row.ExpiresAt}
+	if stored, err := format.Parse(row.Hash); err == nil {
+		k.Outdated = !h.params.Describe(stored)
+	}
+	return k, nil
 }

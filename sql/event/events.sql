@@ -6,6 +6,15 @@ SELECT record_event(@event);
 -- Erase deletes what the log holds of a person beside their id.
 DELETE FROM event_personal p WHERE p.user_id = @user_id;
 
+-- name: Latest :one
+-- Latest finds the newest event of some types about a person.
+SELECT e.seq, e.at FROM events e WHERE e.user_id = @user_id AND e.type = ANY (@types::text[]) ORDER BY e.seq DESC LIMIT 1;
+
+-- name: CountAfter :one
+-- CountAfter counts the events of a type about a person that came after one, up to a bound.
+SELECT count(*) FROM (
+  SELECT 1 FROM events e WHERE e.user_id = @user_id AND e.type = @type AND e.seq > @seq LIMIT @most) AS n;
+
 -- name: EnsureCursor :exec
 -- EnsureCursor makes the cursor of a consumer that has none.
 INSERT INTO consumer_cursors (name, moved_at) VALUES (@consumer, @now) ON CONFLICT (name) DO NOTHING;

@@ -41,5 +41,6 @@ UPDATE passwords p SET hash = @hash WHERE p.user_id = @user_id AND p.hash = @see
 -- name: Hash :one
 SELECT p.hash FROM passwords p WHERE p.user_id = @user_id;
 
--- name: ChangedAt :one
-SELECT p.changed_at FROM passwords p WHERE p.user_id = @user_id;
+-- name: Kept :one
+-- Kept reads all that is kept of a person's password.
+SELECT p.hash, p.changed_at, p.must_change, p.expires_at FROM passwords p WHERE p.user_id = @user_id;

@@ -42,59 +42,59 @@ type Hash interface {
 
 // format reads one kind of hash. Its parse function is called for hashes with the prefix only.
 type format struct {
-	prefix string
-	parse  func(encoded string) (Hash, error)
+	prefix, name string
+	parse        func(encoded string) (Hash, error)
 }
 
 // formats lists what can be verified. Where one prefix begins another, the longer stands first.
 func formats() []format {
 	return []format{
 		// PHC: $argon2id$v=19$m=19456,t=2,p=1$salt$hash
-		{"$argon2id$", parseArgon2},
-		{"$argon2i$", parseArgon2},
+		{"$argon2id$", "argon2id", parseArgon2},
+		{"$argon2i$", "argon2i", parseArgon2},
 		// PHC, as passlib writes it: $scrypt$ln=17,r=8,p=1$salt$hash
-		{"$scrypt$", parseScrypt},
+		{"$scrypt$", "scrypt", parseScrypt},
 		// PHC and passlib: $pbkdf2-sha256$i=600000,l=32$salt$hash, $pbkdf2-sha256$600000$salt$hash
-		{"$pbkdf2-sha256$", parsePBKDF2},
-		{"$pbkdf2-sha512$", parsePBKDF2},
-		{"$pbkdf2-sha1$", parsePBKDF2},
-		{"$pbkdf2$", parsePBKDF2},
+		{"$pbkdf2-sha256$", "pbkdf2-sha256", parsePBKDF2},
+		{"$pbkdf2-sha512$", "pbkdf2-sha512", parsePBKDF2},
+		{"$pbkdf2-sha1$", "pbkdf2-sha1", parsePBKDF2},
+		{"$pbkdf2$", "pbkdf2-sha1", parsePBKDF2},
 		// crypt(3): bcrypt, yescrypt, SHA-crypt, MD5-crypt
-		{"$2a$", parseBcrypt},
-		{"$2b$", parseBcrypt},
-		{"$2y$", parseBcrypt},
-		{"$y$", parseYescrypt},
-		{"$6$", parseSHACrypt},
-		{"$5$", parseSHACrypt},
-		{"$1$", parseMD5Crypt},
+		{"$2a$", "bcrypt", parseBcrypt},
+		{"$2b$", "bcrypt", parseBcrypt},
+		{"$2y$", "bcrypt", parseBcrypt},
+		{"$y$", "yescrypt", parseYescrypt},
+		{"$6$", "sha512-crypt", parseSHACrypt},
+		{"$5$", "sha256-crypt", parseSHACrypt},
+		{"$1$", "md5-crypt", parseMD5Crypt},
 		// Django: pbkdf2_sha256$600000$salt$hash and its other hashers
-		{"pbkdf2_sha256$", parseDjangoPBKDF2},
-		{"pbkdf2_sha1$", parseDjangoPBKDF2},
-		{"argon2$", parseDjangoArgon2},
-		{"bcrypt_sha256$", parseDjangoBcryptSHA256},
-		{"bcrypt$", parseDjangoBcrypt},
-		{"scrypt$", parseDjangoScrypt},
-		{"sha1$", parseDjangoDigest},
-		{"md5$", parseDjangoDigest},
+		{"pbkdf2_sha256$", "Django pbkdf2_sha256", parseDjangoPBKDF2},
+		{"pbkdf2_sha1$", "Django pbkdf2_sha1", parseDjangoPBKDF2},
+		{"argon2$", "Django argon2", parseDjangoArgon2},
+		{"bcrypt_sha256$", "Django bcrypt_sha256", parseDjangoBcryptSHA256},
+		{"bcrypt$", "Django bcrypt", parseDjangoBcrypt},
+		{"scrypt$", "Django scrypt", parseDjangoScrypt},
+		{"sha1$", "Django sha1", parseDjangoDigest},
+		{"md5$", "Django md5", parseDjangoDigest},
 		// Firebase: $firescrypt$ln=14,r=8,p=1$salt$hash$separator$signerkey
-		{"$firescrypt$", parseFirebase},
+		{"$firescrypt$", "Firebase scrypt", parseFirebase},
 		// LDAP: {SSHA}base64 of digest and salt (RFC 2307 §5.3 and its successors in use)
-		{"{SSHA}", parseLDAP},
-		{"{SSHA256}", parseLDAP},
-		{"{SSHA512}", parseLDAP},
-		{"{SHA}", parseLDAP},
-		{"{SHA256}", parseLDAP},
-		{"{SHA512}", parseLDAP},
-		{"{CRYPT}", parseLDAPCrypt},
+		{"{SSHA}", "LDAP SSHA", parseLDAP},
+		{"{SSHA256}", "LDAP SSHA256", parseLDAP},
+		{"{SSHA512}", "LDAP SSHA512", parseLDAP},
+		{"{SHA}", "LDAP SHA", parseLDAP},
+		{"{SHA256}", "LDAP SHA256", parseLDAP},
+		{"{SHA512}", "LDAP SHA512", parseLDAP},
+		{"{CRYPT}", "LDAP CRYPT", parseLDAPCrypt},
 		// phpass, of older WordPress ($P$) and phpBB ($H$), and newer WordPress
-		{"$P$", parsePHPass},
-		{"$H$", parsePHPass},
-		{"$wp$", parseWordPress},
+		{"$P$", "phpass", parsePHPass},
+		{"$H$", "phpass", parsePHPass},
+		{"$wp$", "WordPress", parseWordPress},
 		// Keycloak: the credential of an export, {"credentialData":…,"secretData":…}
-		{"{", parseKeycloak},
+		{"{", "Keycloak", parseKeycloak},
 		// ASP.NET Identity: base64, version 3 and version 2
-		{"AQAAAA", parseIdentityV3},
-		{"A", parseIdentityV2},
+		{"AQAAAA", "ASP.NET Identity 3", parseIdentityV3},
+		{"A", "ASP.NET Identity 2", parseIdentityV2},
 	}
 }
 
@@ -103,12 +103,29 @@ func Parse(encoded string) (Hash, error) {
 	if len(encoded) > maxEncoded {
 		return nil, ErrMalformed
 	}
+	f, ok := of(encoded)
+	if !ok {
+		return nil, ErrUnknown
+	}
+	return f.parse(encoded)
+}
+
+func of(encoded string) (format, bool) {
 	for _, f := range formats() {
 		if strings.HasPrefix(encoded, f.prefix) {
-			return f.parse(encoded)
+			return f, true
 		}
 	}
-	return nil, ErrUnknown
+	return format{}, false
+}
+
+// Name is what the format of a hash is called, for people; "unknown" when Parse would say so. It tells nothing of the
+// hash's own.
+func Name(encoded string) string {
+	if f, ok := of(encoded); ok {
+		return f.name
+	}
+	return "unknown"
 }
 
 // number reads a parameter between least and most. Leading zeros and signs are

@@ -71,6 +71,22 @@ func TestPW08_TheFormatsOfOthersVerify(t *testing.T) {
 	}
 }
 
+func TestName_says_where_a_hash_is_from(t *testing.T) {
+	t.Parallel()
+	of := vectors()
+	for vector, name := range map[string]string{
+		"MD5-crypt": "md5-crypt", "SHA-512-crypt, rounds": "sha512-crypt", "yescrypt": "yescrypt", "Django argon2": "Django argon2",
+		"passlib pbkdf2_sha1": "pbkdf2-sha1", "SSHA256": "LDAP SSHA256", "phpBB": "phpass", "ASP.NET Identity 2": "ASP.NET Identity 2",
+		"ASP.NET Identity 3, sha1": "ASP.NET Identity 3", "Keycloak argon2": "Keycloak",
+	} {
+		require.NotEmpty(t, of[vector], vector)
+		require.Equal(t, name, Name(of[vector]), vector)
+	}
+	for _, none := range []string{"", "$", "plain"} {
+		require.Equal(t, "unknown", Name(none))
+	}
+}
+
 // The vector that Firebase publishes with its implementation (github.com/firebase/scrypt, README).
 func TestPW08_FirebaseVerifiesAsPublished(t *testing.T) {
 	t.Parallel()

@@ -91,6 +91,31 @@ func (q *Queries) Batch(ctx context.Context, db DBTX, arg BatchParams) ([]BatchR
 	return items, nil
 }
 
+const countAfter = `-- name: CountAfter :one
+SELECT count(*) FROM (
+  SELECT 1 FROM events e WHERE e.user_id = $1 AND e.type = $2 AND e.seq > $3 LIMIT $4) AS n
+`
+
+type CountAfterParams struct {
+	UserID *uuid.UUID
+	Type   string
+	Seq    int64
+	Most   int32
+}
+
+// CountAfter counts the events of a type about a person that came after one, up to a bound.
+func (q *Queries) CountAfter(ctx context.Context, db DBTX, arg CountAfterParams) (int64, error) {
+	row := db.QueryRow(ctx, countAfter,
+		arg.UserID,
+		arg.Type,
+		arg.Seq,
+		arg.Most,
+	)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const ensureCursor = `-- name: EnsureCursor :exec
 INSERT INTO consumer_cursors (name, moved_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING
 `
@@ -114,6 +139,28 @@ DELETE FROM event_personal p WHERE p.user_id = $1
 func (q *Queries) Erase(ctx context.Context, db DBTX, userID *uuid.UUID) error {
 	_, err := db.Exec(ctx, erase, userID)
 	return err
+}
+
+const latest = `-- name: Latest :one
+SELECT e.seq, e.at FROM events e WHERE e.user_id = $1 AND e.type = ANY ($2::text[]) ORDER BY e.seq DESC LIMIT 1
+`
+
+type LatestParams struct {
+	UserID *uuid.UUID
+	Types  []string
+}
+
+type LatestRow struct {
+	Seq int64
+	At  time.Time
+}
+
+// Latest finds the newest event of some types about a person.
+func (q *Queries) Latest(ctx context.Context, db DBTX, arg LatestParams) (LatestRow, error) {
+	row := db.QueryRow(ctx, latest, arg.UserID, arg.Types)
+	var i LatestRow
+	err := row.Scan(&i.Seq, &i.At)
+	return i, err
 }
 
 const lockCursor = `-- name: LockCursor :one

@@ -45,17 +45,6 @@ func (q *Queries) Candidate(ctx context.Context, db DBTX, canonical string) (Can
 	return i, err
 }
 
-const changedAt = `-- name: ChangedAt :one
-SELECT p.changed_at FROM passwords p WHERE p.user_id = $1
-`
-
-func (q *Queries) ChangedAt(ctx context.Context, db DBTX, userID uuid.UUID) (time.Time, error) {
-	row := db.QueryRow(ctx, changedAt, userID)
-	var changed_at time.Time
-	err := row.Scan(&changed_at)
-	return changed_at, err
-}
-
 const demandChange = `-- name: DemandChange :execrows
 UPDATE passwords p SET must_change = $1 WHERE p.user_id = $2 AND p.must_change <> $1
 `
@@ -100,6 +89,30 @@ func (q *Queries) Hash(ctx context.Context, db DBTX, userID uuid.UUID) (string, 
 	var hash string
 	err := row.Scan(&hash)
 	return hash, err
+}
+
+const kept = `-- name: Kept :one
+SELECT p.hash, p.changed_at, p.must_change, p.expires_at FROM passwords p WHERE p.user_id = $1
+`
+
+type KeptRow struct {
+	Hash       string
+	ChangedAt  time.Time
+	MustChange string
+	ExpiresAt  *time.Time
+}
+
+// Kept reads all that is kept of a person's password.
+func (q *Queries) Kept(ctx context.Context, db DBTX, userID uuid.UUID) (KeptRow, error) {
+	row := db.QueryRow(ctx, kept, userID)
+	var i KeptRow
+	err := row.Scan(
+		&i.Hash,
+		&i.ChangedAt,
+		&i.MustChange,
+		&i.ExpiresAt,
+	)
+	return i, err
 }
 
 const lock = `-- name: Lock :one
