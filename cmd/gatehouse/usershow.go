@@ -89,6 +89,9 @@ func passwordRows(p *password.Kept) [][]string {
 		return [][]string{{"password", "none"}}
 	}
 	format := p.Format
+	if p.Pepper != "" {
+		format += ", pepper " + p.Pepper
+	}
 	if p.Outdated {
 		format += ", replaced at the next sign-in"
 	}
@@ -169,7 +172,7 @@ func detailsOf(d app.UserDetails) detailsView {
 		Applications: []accessView{}, CreatedAt: d.CreatedAt.UTC(), UpdatedAt: d.UpdatedAt.UTC(),
 	}
 	if p := d.Password; p != nil {
-		v.Password = &passwordView{p.ChangedAt.UTC(), p.Format, p.Outdated, p.MustChange, p.Until}
+		v.Password = &passwordView{p.ChangedAt.UTC(), p.Format, p.Pepper, p.Outdated, p.MustChange, p.Until}
 	}
 	if !d.SignedInAt.IsZero() {
 		at := d.SignedInAt.UTC()
@@ -218,6 +221,7 @@ type (
 	passwordView struct {
 		ChangedAt time.Time `json:"changed_at"`
 		Format    string    `json:"format"`
+		Pepper    string    `json:"pepper,omitempty"`
 		// Outdated tells that the next good sign-in replaces the hash.
 		Outdated   bool            `json:"outdated"`
 		MustChange password.Reason `json:"must_change,omitempty"`

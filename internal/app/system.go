@@ -195,9 +195,6 @@ func (s *System) make(p Process, o Options) (err error) {
 		"clients": s.Clients.Watched(), "client_secrets": s.Clients.Watched(), "keys": s.Keys.Watched(),
 	}}
 	s.seen, s.outbound = session.NewSeen(), safehttp.New(safehttp.Options{Allow: p.Config.OutboundAllow})
-	if s.Hasher, err = password.New(password.Options{MemoryBudget: int64(p.Config.PasswordMemory), Rand: rand.Reader}); err != nil {
-		return fmt.Errorf("prepare password hashing: %w", err)
-	}
 	if err := s.makePasswords(p); err != nil {
 		return err
 	}
@@ -231,6 +228,15 @@ func (s *System) make(p Process, o Options) (err error) {
 
 // makePasswords prepares the check of new passwords. A list of breached ones stays open and is read where it matters.
 func (s *System) makePasswords(p Process) (err error) {
+	hashing := password.Options{MemoryBudget: int64(p.Config.PasswordMemory), Rand: rand.Reader}
+	if peppers := p.Config.PasswordPepper; !peppers.IsZero() {
+		if hashing.Peppers, err = password.ParsePeppers(keyringText(peppers)); err != nil {
+			return fmt.Errorf("read GATEHOUSE_PASSWORD_PEPPER: %w", err)
+		}
+	}
+	if s.Hasher, err = password.New(hashing); err != nil {
+		return fmt.Errorf("prepare password hashing: %w", err)
+	}
 	o := policy.Options{HTTP: s.outbound, RangeURL: string(p.Config.BreachRangeURL), Log: p.Log}
 	if name := p.Config.BreachList; name != "" {
 		if s.breaches, err = os.Open(name); err != nil {

@@ -83,6 +83,10 @@ type Config struct {
 	// list of id:base64 of 32 bytes. The first seals, all open. Development makes
 	// and keeps its own.
 	SecretKey Keys `env:"GATEHOUSE_SECRET_KEY"`
+	// PasswordPepper is the ring of keys that passwords are authenticated with
+	// before they are hashed, in the same form: the first is for new hashes, all
+	// are for stored ones. Empty means none.
+	PasswordPepper Keys `env:"GATEHOUSE_PASSWORD_PEPPER"`
 	// PasswordMemory is what all password hashes being computed may take
 	// together, with a unit: 256MiB. Requests beyond it queue, then are refused.
 	PasswordMemory Bytes `env:"GATEHOUSE_PASSWORD_MEMORY" envDefault:"256MiB"`

@@ -19,7 +19,9 @@ import (
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/net/html"
 
+	"github.com/gatehouse-id/gatehouse/internal/app"
 	"github.com/gatehouse-id/gatehouse/internal/password"
+	"github.com/gatehouse-id/gatehouse/internal/testdb"
 )
 
 // withUsers is the realm "one" with more people, each given as the lines of a realm file.
@@ -195,6 +197,50 @@ func TestPW08_PW09_AnImportedHashIsReplacedInTheTransactionOfTheSignIn(t *testin
 			require.Equal(t, 1, upgrades())
 		})
 	}
+}
+
+func TestPW11_PeppersRotateAtTheSignIn(t *testing.T) {
+	t.Parallel()
+	const k1, k2 = "k1:mYqk3V1o2kq6mY8o1cQ3b3Z3kq9m8r1v2n3p4q5r6s8=", "k2:Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6cXV4Zm9vYmFyMTI="
+	database := testdb.NewURL(t)
+	with := func(peppers string, files ...string) *instance {
+		return startWith(t, database, func(p *app.Process, _ *app.Options) {
+			require.NoError(t, p.Config.PasswordPepper.UnmarshalText([]byte(peppers)))
+		}, files...)
+	}
+	i := with(k1, realmFile("one"))
+	ana := i.person(t, "ana")
+	first := passwordHash(t, i, ana)
+	require.Contains(t, first, "$peppered$k1~")
+	b := newBrowser(t)
+	requireCode(t, b.follow(i, b.try(b.loginPage(i), "ana", anaPassword)))
+	require.Equal(t, first, passwordHash(t, i, ana))
+	require.NotContains(t, i.Logs.String(), "mYqk3V1o")
+
+	i = with(k2 + "," + k1)
+	b = newBrowser(t)
+	page := b.loginPage(i)
+	require.Equal(t, http.StatusUnprocessableEntity, b.try(page, "ana", "wrong").StatusCode)
+	requireCode(t, b.follow(i, b.try(page, "ana", anaPassword)))
+	require.Contains(t, passwordHash(t, i, ana), "$peppered$k2~")
+	require.Len(t, eventData(t, i, "one", password.Upgraded{}.Type()), 1)
+
+	t.Run("and one that is missing is like an outage, from which the person can recover", func(t *testing.T) {
+		i := with("")
+		b := newBrowser(t)
+		page := b.loginPage(i)
+		for range 8 {
+			away := b.try(page, "ana", anaPassword)
+			require.Equal(t, http.StatusServiceUnavailable, away.StatusCode, "and never counted as a wrong password")
+			require.Equal(t, "5", away.Header.Get("Retry-After"))
+		}
+		require.Contains(t, i.Logs.String(), "the pepper of a stored hash is not configured: k2~")
+		require.Equal(t, http.StatusUnprocessableEntity, b.try(page, "nobody", anaPassword).StatusCode)
+		login := b.follow(i, b.answer(b.redeem(i, b.recover(i, "ana")), "new-password", chosenPassword))
+		require.Equal(t, "login", at(login), login.Body)
+		require.Regexp(t, `^\$argon2id\$`, passwordHash(t, i, ana))
+		requireCode(t, b.follow(i, b.try(login, "ana", chosenPassword)))
+	})
 }
 
 // fill gives the server a hasher whose queue is over before it begins, as if every share of its memory were taken for

@@ -23,28 +23,42 @@ type Keyring struct {
 // to 32 letters, digits, '.', '_' or '-'. Errors name the entry by its position
 // and never contain key material.
 func ParseKeyring(s string) (*Keyring, error) {
-	ring := &Keyring{keys: map[string]*sealer{}}
-	seen := map[string]bool{}
-	for i, entry := range strings.Split(s, ",") {
-		id, secret, err := parseEntry(strings.TrimSpace(entry))
-		if err != nil {
+	entries, err := parseEntries("secret key", s)
+	if err != nil {
+		return nil, err
+	}
+	ring := &Keyring{current: entries[0].id, keys: map[string]*sealer{}}
+	for i, e := range entries {
+		if ring.keys[e.id], err = newSealer(e.id, e.secret, keyringLabel); err != nil {
 			return nil, fmt.Errorf("secret key, entry %d: %w", i+1, err)
-		}
-		if ring.keys[id] != nil {
-			return nil, fmt.Errorf("secret key, entry %d: the id occurs twice", i+1)
-		}
-		if seen[string(secret)] {
-			return nil, fmt.Errorf("secret key, entry %d: the same key stands under another id", i+1)
-		}
-		seen[string(secret)] = true
-		if ring.keys[id], err = newSealer(id, secret, keyringLabel); err != nil {
-			return nil, fmt.Errorf("secret key, entry %d: %w", i+1, err)
-		}
-		if i == 0 {
-			ring.current = id
 		}
 	}
 	return ring, nil
+}
+
+type entry struct {
+	id     string
+	secret []byte
+}
+
+// parseEntries reads a comma list of "id:base64 of 32 bytes" of different ids and keys; what is what the errors call it.
+func parseEntries(what, s string) (entries []entry, err error) {
+	for i, text := range strings.Split(s, ",") {
+		id, secret, err := parseEntry(strings.TrimSpace(text))
+		if err != nil {
+			return nil, fmt.Errorf("%s, entry %d: %w", what, i+1, err)
+		}
+		for _, other := range entries {
+			if other.id == id {
+				return nil, fmt.Errorf("%s, entry %d: the id occurs twice", what, i+1)
+			}
+			if string(other.secret) == string(secret) {
+				return nil, fmt.Errorf("%s, entry %d: the same key stands under another id", what, i+1)
+			}
+		}
+		entries = append(entries, entry{id, secret})
+	}
+	return entries, nil
 }
 
 // GenerateKey makes a new entry for a key ring, in the form that [ParseKeyring]

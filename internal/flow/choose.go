@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -77,12 +76,12 @@ func (c Chooser) Hash(ctx context.Context, plain string) (string, error) {
 	return hash, Busy(err, "hash a new password")
 }
 
-// Busy makes of password.ErrBusy the problem that says when to try again.
+// Busy makes the problem that says when to try again of an error that says that passwords cannot be compared now.
 func Busy(err error, what string) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, password.ErrBusy):
+	case password.Unavailable(err):
 		return problem.New(problem.Unavailable).WithRetryAfter(5 * time.Second).Because(err)
 	}
 	return fmt.Errorf("%s: %w", what, err)

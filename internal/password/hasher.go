@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/gatehouse-id/gatehouse/internal/envelope"
 	"github.com/gatehouse-id/gatehouse/internal/password/format"
 )
 
@@ -45,6 +46,8 @@ type Options struct {
 	// QueueWait is how long a hash may wait for memory: at most, and by default,
 	// two seconds.
 	QueueWait time.Duration
+	// Peppers are the keys that passwords are authenticated with before they are hashed (ParsePeppers); nil for none.
+	Peppers *envelope.MACRing
 	// Rand is the source of salts: crypto/rand by default and outside tests.
 	Rand io.Reader
 }
@@ -52,9 +55,10 @@ type Options struct {
 // Hasher computes password hashes under one memory budget; a process has one. It
 // is safe for concurrent use.
 type Hasher struct {
-	params Argon2id
-	gate   *gate
-	rand   io.Reader
+	params  Argon2id
+	peppers *envelope.MACRing
+	gate    *gate
+	rand    io.Reader
 }
 
 // New returns a hasher, or an error when the options contradict each other or
@@ -82,9 +86,10 @@ func New(o Options) (*Hasher, error) {
 		return nil, fmt.Errorf("a hash waits between 0 and %s", longestWait)
 	}
 	return &Hasher{
-		params: o.Params,
-		gate:   newGate(o.MemoryBudget, o.Params.Bytes(), o.QueueWait),
-		rand:   o.Rand,
+		params:  o.Params,
+		peppers: o.Peppers,
+		gate:    newGate(o.MemoryBudget, o.Params.Bytes(), o.QueueWait),
+		rand:    o.Rand,
 	}, nil
 }
 
@@ -105,8 +110,9 @@ type Result struct {
 	NeedsRehash bool
 }
 
-// Hash returns the argon2id hash of the password in PHC form. Whether the
-// password is good enough is for package policy to say.
+// Hash returns the argon2id hash of the password in PHC form, behind the name of
+// the pepper where there is one. Whether the password is good enough is for
+// package policy to say.
 func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
 	normal, err := Normalize(plain)
 	if err != nil {
@@ -124,18 +130,32 @@ func (h *Hasher) Hash(ctx context.Context, plain string) (string, error) {
 		return "", fmt.Errorf("hash password: %w", err)
 	}
 	defer leave()
-	return h.params.Encode(salt, normal), nil
+	pepper := h.peppers.Current()
+	if pepper == "" {
+		return h.params.Encode(salt, normal), nil
+	}
+	peppered, err := h.pepper(pepper, normal)
+	if err != nil {
+		return "", fmt.Errorf("pepper a password: %w", err)
+	}
+	return pepperPrefix + pepper + h.params.Encode(salt, peppered), nil
 }
 
 // Verify compares the password with a stored hash of any known format. Errors
 // are [ErrTooLong], [ErrNotText], [ErrBusy], the context's, and, for a hash that
-// cannot be used, [ErrUnknownFormat], [ErrMalformed] or [ErrTooCostly].
+// cannot be used, [ErrUnknownFormat], [ErrMalformed], [ErrTooCostly] or
+// [ErrNoPepper].
 func (h *Hasher) Verify(ctx context.Context, encoded, plain string) (Result, error) {
 	normal, err := Normalize(plain)
 	if err != nil {
 		return Result{}, err
 	}
-	stored, err := format.Parse(encoded)
+	pepper, hash := unpepper(encoded)
+	stored, err := format.Parse(hash)
+	if err != nil {
+		return Result{}, fmt.Errorf("verify password: %w", err)
+	}
+	peppered, err := h.pepper(pepper, normal)
 	if err != nil {
 		return Result{}, fmt.Errorf("verify password: %w", err)
 	}
@@ -144,17 +164,16 @@ func (h *Hasher) Verify(ctx context.Context, encoded, plain string) (Result, err
 		return Result{}, fmt.Errorf("verify password: %w", err)
 	}
 	defer leave()
-	current := h.params.Describe(stored)
-	raw := plain != normal
 	// Other systems hashed what was typed, byte for byte, so a foreign hash sees
-	// that first. One with our parameters may be either.
-	if raw && !current && stored.Matches(plain) {
+	// that first. One with our parameters may be either, a peppered one is ours.
+	raw, ours := plain != normal && pepper == "", h.params.Describe(stored)
+	if raw && !ours && stored.Matches(plain) {
 		return Result{OK: true, NeedsRehash: true}, nil
 	}
-	if stored.Matches(normal) {
-		return Result{OK: true, NeedsRehash: !current}, nil
+	if stored.Matches(peppered) {
+		return Result{OK: true, NeedsRehash: !h.current(pepper, stored)}, nil
 	}
-	if raw && current && stored.Matches(plain) {
+	if raw && ours && stored.Matches(plain) {
 		return Result{OK: true, NeedsRehash: true}, nil
 	}
 	return Result{}, nil
@@ -169,7 +188,9 @@ func (h *Hasher) Reused(ctx context.Context, plain string, used []string, count 
 	for i := range max(count, len(used)) {
 		encoded := h.params.Dummy()
 		if i < len(used) {
-			if _, err := format.Parse(used[i]); err == nil {
+			pepper, hash := unpepper(used[i])
+			_, unknown := h.pepper(pepper, "")
+			if _, err := format.Parse(hash); err == nil && unknown == nil {
 				encoded = used[i]
 			}
 		}

@@ -152,9 +152,10 @@ func Stored(ctx context.Context, r postgres.Reader, user uuid.UUID) (string, err
 // Kept is what an administrator may know of a password.
 type Kept struct {
 	ChangedAt time.Time
-	// Format is what the format of the hash is called, Outdated whether the next good sign-in replaces the hash.
-	Format   string
-	Outdated bool
+	// Format is what the format of the hash is called, Pepper the name of its pepper, "" without one, and Outdated
+	// whether the next good sign-in replaces the hash.
+	Format, Pepper string
+	Outdated       bool
 	// MustChange is why the person must choose another one, "" for no reason.
 	MustChange Reason
 	// Until is when a one-time password stops to work; nil for one that stays.
@@ -170,9 +171,12 @@ func (h *Hasher) Kept(ctx context.Context, r postgres.Reader, user uuid.UUID) (*
 	if err != nil {
 		return nil, fmt.Errorf("read what is kept of a password: %w", err)
 	}
-	k := &Kept{ChangedAt: row.ChangedAt, Format: format.Name(row.Hash), Outdated: true, MustChange: Reason(row.MustChange), Until: row.ExpiresAt}
-	if stored, err := format.Parse(row.Hash); err == nil {
-		k.Outdated = !h.params.Describe(stored)
+	pepper, hash := unpepper(row.Hash)
+	k := &Kept{
+		ChangedAt: row.ChangedAt, Format: format.Name(hash), Pepper: pepper, Outdated: true, MustChange: Reason(row.MustChange), Until: row.ExpiresAt,
+	}
+	if stored, err := format.Parse(hash); err == nil {
+		k.Outdated = !h.current(pepper, stored)
 	}
 	return k, nil
 }

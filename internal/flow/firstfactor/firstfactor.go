@@ -131,7 +131,7 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 	switch {
 	case errors.Is(err, password.ErrTooLong) || errors.Is(err, password.ErrNotText):
 		result = password.Result{}
-	case errors.Is(err, password.ErrBusy):
+	case password.Unavailable(err):
 		attempt.Withdraw(ctx)
 		return flow.Outcome{}, problem.New(problem.Unavailable).WithRetryAfter(5 * time.Second).Because(err)
 	case err != nil:
