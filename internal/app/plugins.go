@@ -65,7 +65,7 @@ func (s *System) consumers() ([]event.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []event.Consumer{counter}, nil
+	return []event.Consumer{counter, notify.Attempts{Now: s.now}}, nil
 }
 
 // backgroundWork is what the queue is for: the kinds of jobs with the queues that they wait in, and what is done periodically. A new

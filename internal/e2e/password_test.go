@@ -477,3 +477,19 @@ func TestID03_TheSubjectIsRandom(t *testing.T) {
 	i.scan(t, "one", "SELECT user_id::text FROM identifiers WHERE canonical = 'ana'", &id)
 	require.NotEqual(t, id, one, "it is not the row's key, which tells when the account was made")
 }
+
+func TestLG11_TheOwnerIsToldOfASignInAfterManyFailures(t *testing.T) {
+	t.Parallel()
+	i := start(t, realmFile("one"))
+	b := newBrowser(t)
+	page := b.loginPage(i)
+	b.fail(page, "ana", 5)
+	requireThrottled(t, b.try(page, "ana", anaPassword), time.Second)
+	i.Clock.Advance(time.Second)
+	requireCode(t, b.follow(i, b.try(page, "ana", anaPassword)))
+	i.work(t)
+	require.Eventually(t, func() bool {
+		subject, text := i.letter(t, "ana@example.test")
+		return subject == "A sign-in after failed attempts" && strings.Contains(text, "after 6 attempts had failed")
+	}, 30*time.Second, 20*time.Millisecond)
+}

@@ -14,3 +14,14 @@ type GivenUp struct {
 
 // Type implements event.Event.
 func (GivenUp) Type() string { return "delivery.failed" }
+
+// AttemptsReported says that somebody is told by mail of many failed attempts before a sign-in of theirs. Its object is
+// the delivery.
+type AttemptsReported struct {
+	event.Subject `json:"-"`
+	// Failures is how many attempts there were since the sign-in before, within a day.
+	Failures int64 `json:"failures"`
+}
+
+// Type implements event.Event.
+func (AttemptsReported) Type() string { return "attempts.reported" }

@@ -12,6 +12,8 @@
 //
 // A message whose attempt failed is tried again at growing distances until it expires. Refused for good, tried too
 // often or expired, it ends and records delivery.failed.
+//
+// Attempts reads the log of events and tells people of a sign-in that came after many had failed.
 package notify
 
 import (

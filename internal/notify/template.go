@@ -32,6 +32,8 @@ const (
 	AccountDisabled Template = "account-disabled"
 	AccountLocked   Template = "account-locked"
 	AccountDeleted  Template = "account-deleted"
+	// SuspiciousAttempts tells of a sign-in after many that failed: data failures (how many), recover.
+	SuspiciousAttempts Template = "suspicious-attempts"
 	// PasswordExpiring reminds of it: data days (whole days that are left), signin.
 	PasswordExpiring Template = "password-expiring"
 )
@@ -41,19 +43,20 @@ type needs struct{ data, secrets []string }
 
 func (t Template) needs() (needs, bool) {
 	n, known := map[Template]needs{
-		Verify:            {[]string{"code_minutes"}, []string{"code", "link"}},
-		VerifyLink:        {nil, []string{"link"}},
-		AlreadyRegistered: {[]string{"signin", "recover"}, nil},
-		Code:              {[]string{"code_minutes"}, []string{"code", "link"}},
-		Reset:             {[]string{"code_minutes"}, []string{"code", "link"}},
-		PasswordChanged:   {[]string{"recover"}, nil},
-		EmailChangedOld:   {[]string{"new", "recover"}, nil},
-		EmailChangedNew:   {},
-		Invitation:        {nil, []string{"link"}},
-		AccountDisabled:   {},
-		AccountLocked:     {},
-		AccountDeleted:    {},
-		PasswordExpiring:  {[]string{"days", "signin"}, nil},
+		Verify:             {[]string{"code_minutes"}, []string{"code", "link"}},
+		VerifyLink:         {nil, []string{"link"}},
+		AlreadyRegistered:  {[]string{"signin", "recover"}, nil},
+		Code:               {[]string{"code_minutes"}, []string{"code", "link"}},
+		Reset:              {[]string{"code_minutes"}, []string{"code", "link"}},
+		PasswordChanged:    {[]string{"recover"}, nil},
+		EmailChangedOld:    {[]string{"new", "recover"}, nil},
+		EmailChangedNew:    {},
+		Invitation:         {nil, []string{"link"}},
+		AccountDisabled:    {},
+		AccountLocked:      {},
+		AccountDeleted:     {},
+		PasswordExpiring:   {[]string{"days", "signin"}, nil},
+		SuspiciousAttempts: {[]string{"failures", "recover"}, nil},
 	}[t]
 	return n, known
 }
@@ -62,7 +65,7 @@ func (t Template) needs() (needs, bool) {
 func Templates() []Template {
 	return []Template{
 		Verify, AlreadyRegistered, Code, Reset, PasswordChanged, EmailChangedOld, EmailChangedNew, Invitation,
-		AccountDisabled, AccountLocked, AccountDeleted, PasswordExpiring, VerifyLink,
+		AccountDisabled, AccountLocked, AccountDeleted, PasswordExpiring, VerifyLink, SuspiciousAttempts,
 	}
 }
 

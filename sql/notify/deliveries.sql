@@ -40,3 +40,20 @@ WHERE d.id IN (SELECT o.id FROM deliveries o WHERE o.created_at < @before ORDER 
 -- name: DeleteDeliveriesOf :exec
 -- DeleteDeliveriesOf deletes what was written to a person.
 DELETE FROM deliveries d WHERE d.user_id = sqlc.arg(user_id)::uuid;
+
+-- name: FailuresBefore :many
+-- FailuresBefore finds the sign-ins before which at least that many attempts had failed, since the person signed in
+-- before and since @since, of those who were not told of such since then. Each is found by its key, its person's events
+-- and messages by the person.
+SELECT s.user_id::uuid AS user_id, s.at::timestamptz AS at, f.failures
+FROM unnest(@sign_ins::uuid[]) AS w (id)
+CROSS JOIN LATERAL (SELECT o.user_id, o.seq, o.at FROM events o WHERE o.id = w.id LIMIT 1) AS s
+CROSS JOIN LATERAL (
+  SELECT count(*) AS failures FROM events e
+  WHERE e.user_id = s.user_id AND e.seq < s.seq AND e.type IN ('login.refused', 'challenge.refused') AND e.at > @since
+    AND e.seq > coalesce((SELECT p.seq FROM events p WHERE p.user_id = s.user_id AND p.seq < s.seq
+      AND p.type IN ('session.started', 'session.renewed') ORDER BY p.seq DESC LIMIT 1), 0)
+) AS f
+WHERE f.failures >= @least::bigint
+  AND (SELECT count(*) FROM deliveries d WHERE d.user_id = s.user_id AND d.created_at > @since AND d.template = @template) = 0
+ORDER BY s.seq;

@@ -165,6 +165,62 @@ func (q *Queries) ExpireDeliveries(ctx context.Context, db DBTX, arg ExpireDeliv
 	return items, nil
 }
 
+const failuresBefore = `-- name: FailuresBefore :many
+SELECT s.user_id::uuid AS user_id, s.at::timestamptz AS at, f.failures
+FROM unnest($1::uuid[]) AS w (id)
+CROSS JOIN LATERAL (SELECT o.user_id, o.seq, o.at FROM events o WHERE o.id = w.id LIMIT 1) AS s
+CROSS JOIN LATERAL (
+  SELECT count(*) AS failures FROM events e
+  WHERE e.user_id = s.user_id AND e.seq < s.seq AND e.type IN ('login.refused', 'challenge.refused') AND e.at > $2
+    AND e.seq > coalesce((SELECT p.seq FROM events p WHERE p.user_id = s.user_id AND p.seq < s.seq
+      AND p.type IN ('session.started', 'session.renewed') ORDER BY p.seq DESC LIMIT 1), 0)
+) AS f
+WHERE f.failures >= $3::bigint
+  AND (SELECT count(*) FROM deliveries d WHERE d.user_id = s.user_id AND d.created_at > $2 AND d.template = $4) = 0
+ORDER BY s.seq
+`
+
+type FailuresBeforeParams struct {
+	SignIns  []uuid.UUID
+	Since    time.Time
+	Least    int64
+	Template string
+}
+
+type FailuresBeforeRow struct {
+	UserID   uuid.UUID
+	At       time.Time
+	Failures int64
+}
+
+// FailuresBefore finds the sign-ins before which at least that many attempts had failed, since the person signed in
+// before and since @since, of those who were not told of such since then. Each is found by its key, its person's events
+// and messages by the person.
+func (q *Queries) FailuresBefore(ctx context.Context, db DBTX, arg FailuresBeforeParams) ([]FailuresBeforeRow, error) {
+	rows, err := db.Query(ctx, failuresBefore,
+		arg.SignIns,
+		arg.Since,
+		arg.Least,
+		arg.Template,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []FailuresBeforeRow
+	for rows.Next() {
+		var i FailuresBeforeRow
+		if err := rows.Scan(&i.UserID, &i.At, &i.Failures); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const insertDelivery = `-- name: InsertDelivery :exec
 INSERT INTO deliveries (id, template, user_id, locale, suppressed, content, secrets, created_at, next_at, expires_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)
