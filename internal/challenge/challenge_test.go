@@ -51,7 +51,7 @@ func TestRS07_ANewerOneKillsTheOlder(t *testing.T) {
 			_, err := b.redeem(t, b.acme, p, of[p].Token)
 			require.ErrorIs(t, err, realm.ErrUnknown, p)
 			_, verdict := b.try(t, b.acme, p, "first "+string(p), of[p].Code)
-			require.Equal(t, challenge.Wrong, verdict, "its window waits in vain: %s", p)
+			require.Equal(t, challenge.Wrong, verdict, "as one that was sent to nobody: %s", p)
 			of[p] = newer
 		}
 		for _, p := range purposes {
