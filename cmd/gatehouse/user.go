@@ -39,6 +39,13 @@ func (c *cli) user() *cobra.Command {
 			long: "What ended when it was locked stays ended.", done: "%s is unlocked", undone: "%s was not locked",
 		}),
 		c.userAct(act{
+			do: app.UnthrottleUser, use: "unthrottle", short: "Forget the failed attempts of an account",
+			long: `Wrong passwords and codes, and the mails that were sent, are counted from zero again: for the person, who need not wait any
+longer, and for whoever guesses. It acts at once on every server, with Redis or without. Attempts from one address at several
+accounts stay counted; so do the five tries of a code that was mailed.`,
+			done: "the failed attempts at %s are forgotten",
+		}),
+		c.userAct(act{
 			do: app.DeleteUser, use: "delete", short: "Delete a person and all that is theirs", reason: true, final: true,
 			long: `Names, claims, password, sessions, consents and the addresses in the log are deleted, and what applications were allowed
 is revoked. The log keeps an id that leads to nobody. The subject is never given again. This cannot be undone.`,

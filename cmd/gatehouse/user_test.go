@@ -105,6 +105,9 @@ func TestUser(t *testing.T) {
 		require.Equal(t, "annie is locked.\n", u.ok(t, "", "user lock acme annie"))
 		require.Equal(t, "annie was not disabled.\n", u.ok(t, "", "user enable acme annie"))
 		require.Equal(t, "annie is unlocked.\n", u.ok(t, "", "user unlock acme annie"))
+		for range 2 {
+			require.Equal(t, "the failed attempts at annie are forgotten.\n", u.ok(t, "", "user unthrottle acme annie"))
+		}
 		require.Equal(t, "annie is signed out everywhere.\n", u.ok(t, "", "user sessions acme annie --end"))
 		require.Equal(t, exitUsage, u.run(t, "", "user lock acme annie --reason "+strings.Repeat("x", 201)).status)
 	})

@@ -85,11 +85,13 @@ const (
 	UnlockUser  UserAct = "unlock"
 	DeleteUser  UserAct = "delete"
 	SignOutUser UserAct = "sign out"
+	// UnthrottleUser has failed attempts forgotten.
+	UnthrottleUser UserAct = "unthrottle"
 	// DemandPassword takes a password.Reason as its reason.
 	DemandPassword UserAct = "demand another password"
 )
 
-// UserDo acts on the person whom a name means. reason is for the log; enabling, unlocking and signing out take none.
+// UserDo acts on the person whom a name means. reason is for the log; enabling, unlocking, signing out and unthrottling take none.
 func UserDo(ctx context.Context, p Process, slug, name string, act UserAct, reason string) (done lifecycle.Result, err error) {
 	err = withUser(ctx, p, slug, name, func(ctx context.Context, s *System, r realm.Realm, u user.User) error {
 		return r.InTx(ctx, func(tx realm.Tx) error {
@@ -115,6 +117,8 @@ func (s *System) act(ctx context.Context, tx realm.Tx, person uuid.UUID, act Use
 		return lifecycle.Delete(ctx, tx, person, reason, now)
 	case SignOutUser:
 		return lifecycle.EndSessions(ctx, tx, person, uuid.Nil, now)
+	case UnthrottleUser:
+		return lifecycle.Unthrottle(ctx, tx, person, now)
 	case DemandPassword:
 		return lifecycle.DemandPasswordChange(ctx, tx, person, password.Reason(reason), now)
 	}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gatehouse-id/gatehouse/internal/app"
 )
 
 // spend types wrong codes into the page until there are no more tries, asking for another code when one is dead.
@@ -195,4 +197,43 @@ func TestLG04_AStrangerCannotKeepTheOwnerOut(t *testing.T) {
 		code, _ := i.secrets(t, "ana@example.test")
 		requireCode(t, owner.follow(i, owner.answer(page, "code", code)))
 	})
+}
+
+// An administrator has attempts forgotten in every process, whatever counts them and wherever they came from.
+func TestUnthrottle(t *testing.T) {
+	t.Parallel()
+	for name, begin := range map[string]func(t *testing.T) (one, two *instance){
+		"with processes that share nothing": neighbouring,
+		"with Redis": func(t *testing.T) (one, two *instance) {
+			t.Helper()
+			one, two, _ = sharing(t, realmFile("one"), patient)
+			return one, two
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first, second := begin(t)
+			guessPasswords(t, "ana", first, second)
+			requireHeldOff(t, first, second)
+			b := newBrowser(t)
+			page := b.spend(first, b.recover(first, "ana"))
+			for n := 0; b.answer(page, "action", "resend").StatusCode != http.StatusTooManyRequests; n++ {
+				require.Less(t, n, 20)
+			}
+
+			_, err := app.UserDo(t.Context(), operator(t, first), "one", "ana", app.UnthrottleUser, "")
+			require.NoError(t, err)
+			page = b.follow(first, b.answer(page, "action", "resend"))
+			code, _ := sent(t, "ana@example.test", first, second)
+			require.Equal(t, "password", at(b.follow(first, b.answer(page, "code", code))))
+			for _, i := range []*instance{first, second} {
+				owner := newBrowser(t)
+				require.Equal(t, http.StatusUnprocessableEntity, owner.try(owner.loginPage(i), "ana", "wrong").StatusCode)
+				requireCode(t, owner.follow(i, owner.try(owner.loginPage(i), "ANA@example.test", anaPassword)))
+			}
+			guessPasswords(t, "ana", first, second)
+			requireHeldOff(t, first, second)
+			require.Len(t, eventData(t, first, "one", "user.unthrottled"), 1)
+		})
+	}
 }

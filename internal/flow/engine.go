@@ -136,7 +136,7 @@ func (e *Engine) clientOf(ctx context.Context, r realm.Realm, row db.StateRow) (
 func (e *Engine) fill(r realm.Realm, s *State, row db.StateRow) error {
 	if row.UserID != uuid.Nil {
 		s.User = &User{
-			ID: row.UserID, Subject: row.Subject, Active: row.UserStatus == "active", Names: row.Names, Canonical: row.CanonicalNames,
+			ID: row.UserID, Subject: row.Subject, Active: row.UserStatus == "active", Counter: user.Counter(row.UserID, row.Forgiven), Names: row.Names, Canonical: row.CanonicalNames,
 			Email: row.Email, EmailVerified: row.EmailVerified, MustChange: row.MustChange, PasswordChangedAt: row.PasswordChangedAt,
 		}
 		if err := json.Unmarshal(row.Claims, &s.User.Claims); err != nil {
@@ -203,16 +203,16 @@ func acr([]string) string { return "1" }
 // account is whose tries at a mailed code are counted.
 func account(row db.StateRow) string {
 	if row.MailUserID != nil {
-		return row.MailUserID.String()
+		return user.Counter(*row.MailUserID, row.MailForgiven)
 	}
-	return Account(uuid.Nil, row.MailShown)
+	return Account("", row.MailShown)
 }
 
-// Account is the name under which tries and mails are counted: the account's id, so that all spellings and names of a
-// person share one budget, else what was typed in its canonical form (LG-03).
-func Account(id uuid.UUID, typed string) string {
-	if id != uuid.Nil {
-		return id.String()
+// Account is the name under which tries and mails are counted: the counter of the person, so that all their spellings and
+// names share one budget, else what was typed in its canonical form (LG-03).
+func Account(counter, typed string) string {
+	if counter != "" {
+		return counter
 	}
 	if name, err := user.Canonical(typed); err == nil {
 		return name.Canonical

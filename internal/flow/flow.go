@@ -221,7 +221,7 @@ type Awaited struct {
 	Purpose challenge.Purpose
 	// Shown is what the person typed: the address it was sent to, or would have been, or another name of theirs.
 	Shown string
-	// Account is whose tries are counted: the account's id, else what was typed (LG-03).
+	// Account is whose tries are counted; see flow.Account.
 	Account string
 	// CodeExpiresAt is when the code is too old; the link lives longer.
 	CodeExpiresAt time.Time
@@ -252,6 +252,8 @@ type User struct {
 	Subject string
 	// Active is false for a disabled or locked account.
 	Active bool
+	// Counter is what their attempts are counted under.
+	Counter string
 	// Claims are the person's own. Names are those they sign in with as they wrote them, the e-mail address first, and
 	// Canonical the same as they are compared. They are read only when a step may need them: in a flow, and for a
 	// login_hint.

@@ -5,8 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/gatehouse-id/gatehouse/internal/challenge"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
@@ -32,8 +30,8 @@ func (g Guard) Code(ctx context.Context, r realm.Realm, p challenge.Purpose, acc
 
 // Recovered forgets the wrong passwords of an account whose owner has replaced it, and lets them in from where they
 // are, whatever strangers try meanwhile (LG-04).
-func (g Guard) Recovered(ctx context.Context, r realm.Realm, who uuid.UUID, from netip.Addr) {
-	g.Passwords.Recovered(ctx, keys(r, "password", Account(who, ""), from)...)
+func (g Guard) Recovered(ctx context.Context, r realm.Realm, account string, from netip.Addr) {
+	g.Passwords.Recovered(ctx, keys(r, "password", account, from)...)
 }
 
 // keys are the counters of a try: the account's, so that all spellings and names of a person share one, the address's,

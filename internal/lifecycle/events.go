@@ -2,6 +2,14 @@ package lifecycle
 
 import "github.com/gatehouse-id/gatehouse/internal/event"
 
+// Unthrottled says that the failed attempts of an account were forgotten.
+type Unthrottled struct {
+	event.Subject `json:"-"`
+}
+
+// Type implements event.Event.
+func (Unthrottled) Type() string { return "user.unthrottled" }
+
 // Disabled says that an administrator took an account out of use.
 type Disabled struct {
 	event.Subject `json:"-"`

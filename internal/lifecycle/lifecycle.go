@@ -117,6 +117,16 @@ func reopen(ctx context.Context, tx realm.Tx, person uuid.UUID, from string, e e
 	return Result{Changed: true}, event.Record(ctx, tx, e, now)
 }
 
+// Unthrottle has the failed attempts of a person forgotten, and the mails that were sent to them, wherever they are
+// counted. Whoever guesses begins anew as well, and no address is known as one that the person signs in from until they
+// do. Result.Changed is always true.
+func Unthrottle(ctx context.Context, tx realm.Tx, person uuid.UUID, now time.Time) (Result, error) {
+	if err := user.Forgive(ctx, tx, person); err != nil {
+		return Result{}, err
+	}
+	return Result{Changed: true}, event.Record(ctx, tx, Unthrottled{Subject: event.Subject{User: person}}, now)
+}
+
 // EndSessions signs the person out of everything but one session (uuid.Nil: none stays), what they authorized for
 // offline access included. Result.Changed tells whether anything ended.
 func EndSessions(ctx context.Context, tx realm.Tx, person, except uuid.UUID, now time.Time) (Result, error) {

@@ -34,5 +34,7 @@
 //
 // Keys are made by the caller and already hold the realm, the kind of
 // authenticator and canonical names: each authenticator has counters of its
-// own, and all spellings of a name share one.
+// own, and all spellings of a name share one. A key under another name begins
+// anew, which is how an administrator has an account's failures forgotten
+// (user.Counter).
 package limit

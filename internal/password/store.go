@@ -12,6 +12,7 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/password/internal/db"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
+	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
 // Candidate is the person a canonical identifier names, with the hash that a password is compared with.
@@ -19,6 +20,8 @@ type Candidate struct {
 	ID      uuid.UUID
 	Subject string
 	Active  bool
+	// Counter is what attempts at it are counted under.
+	Counter string
 	// Hash is "" when the person has no password, or one that has expired.
 	Hash string
 	// MustChange is why the person must choose another password, "" for no reason.
@@ -48,7 +51,10 @@ func Find(ctx context.Context, r postgres.Reader, canonical string, now time.Tim
 	if err != nil {
 		return Candidate{}, fmt.Errorf("find who signs in: %w", err)
 	}
-	c := Candidate{ID: row.ID, Subject: row.Subject, Active: row.Status == "active", Hash: row.Hash, MustChange: Reason(row.MustChange)}
+	c := Candidate{
+		ID: row.ID, Subject: row.Subject, Active: row.Status == "active", Counter: user.Counter(row.ID, row.Forgiven),
+		Hash: row.Hash, MustChange: Reason(row.MustChange),
+	}
 	if row.ChangedAt != nil {
 		c.ChangedAt = *row.ChangedAt
 	}

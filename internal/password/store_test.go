@@ -222,7 +222,7 @@ func TestPW13_AChangeCanBeDemanded(t *testing.T) {
 
 	b.set(t, b.ana, "h1")
 	changed := b.Clock.Now()
-	require.Equal(t, password.Candidate{ID: b.ana, Subject: b.find(t).Subject, Active: true, Hash: "h1", ChangedAt: changed}, b.find(t))
+	require.Equal(t, password.Candidate{ID: b.ana, Subject: b.find(t).Subject, Active: true, Counter: b.ana.String(), Hash: "h1", ChangedAt: changed}, b.find(t))
 	for i, why := range []password.Reason{password.ByAdmin, password.Breached, password.ByPolicy} {
 		require.True(t, demand(b.ana, why))
 		require.False(t, demand(b.ana, why), "once")

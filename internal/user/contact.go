@@ -17,6 +17,17 @@ type Contact struct {
 	Active bool
 	// Email is their address as they wrote it, "" when they have none.
 	Email string
+	// Counter is what their attempts and mails are counted under; "" when nobody has the name.
+	Counter string
+}
+
+// Counter names what a person's attempts and mails are counted under, whatever name of theirs is typed (LG-03). It is
+// another one each time that they were forgotten (Forgive).
+func Counter(id uuid.UUID, forgiven int32) string {
+	if forgiven == 0 {
+		return id.String()
+	}
+	return fmt.Sprintf("%s#%d", id, forgiven)
 }
 
 // Reachable tells whether there is somebody who may get mail that lets them in.
@@ -31,7 +42,7 @@ func FindContact(ctx context.Context, r postgres.Reader, canonical string) (Cont
 	if err != nil {
 		return Contact{}, fmt.Errorf("find whom a name means: %w", err)
 	}
-	return Contact{ID: row.ID, Active: row.Status == Active, Email: row.Email}, nil
+	return Contact{ID: row.ID, Active: row.Status == Active, Email: row.Email, Counter: Counter(row.ID, row.Forgiven)}, nil
 }
 
 // ContactOf returns the contact of a person; the zero Contact when there is none.
@@ -43,7 +54,7 @@ func ContactOf(ctx context.Context, r postgres.Reader, id uuid.UUID) (Contact, e
 	if err != nil {
 		return Contact{}, fmt.Errorf("find where mail reaches somebody: %w", err)
 	}
-	return Contact{ID: row.ID, Active: row.Status == Active, Email: row.Email}, nil
+	return Contact{ID: row.ID, Active: row.Status == Active, Email: row.Email, Counter: Counter(row.ID, row.Forgiven)}, nil
 }
 
 // EmailOf is a person's e-mail address as they wrote it, "" when they have none.

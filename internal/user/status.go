@@ -29,6 +29,19 @@ func SetStatus(ctx context.Context, tx realm.Tx, id uuid.UUID, status string) er
 	return nil
 }
 
+// Forgive has the failed attempts and the mails of a person counted anew, in every process at once; realm.ErrUnknown when
+// there is no such person. The caller's transaction records it.
+func Forgive(ctx context.Context, tx realm.Tx, id uuid.UUID) error {
+	n, err := db.New().Forgive(ctx, tx, id)
+	if err != nil {
+		return fmt.Errorf("forget a user's attempts: %w", err)
+	}
+	if n == 0 {
+		return fmt.Errorf("user: %w", realm.ErrUnknown)
+	}
+	return nil
+}
+
 // SignOut makes proofs of identity from before now count no more, those too that no session was made of yet. The
 // caller's transaction records why.
 func SignOut(ctx context.Context, tx realm.Tx, id uuid.UUID, now time.Time) error {

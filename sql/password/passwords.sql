@@ -1,6 +1,6 @@
 -- name: Candidate :one
 -- Candidate finds the person of a canonical identifier and their password; the hash is empty when there is none.
-SELECT u.id, u.subject, u.status, coalesce(p.hash, '')::text AS hash, coalesce(p.must_change, '')::text AS must_change,
+SELECT u.id, u.subject, u.status, u.forgiven, coalesce(p.hash, '')::text AS hash, coalesce(p.must_change, '')::text AS must_change,
   p.changed_at, p.expires_at
 FROM identifiers i JOIN users u ON u.id = i.user_id LEFT JOIN passwords p ON p.user_id = u.id
 WHERE i.canonical = @canonical;

@@ -13,6 +13,10 @@ SELECT u.status FROM users u WHERE u.id = @id FOR UPDATE;
 -- name: SetStatus :exec
 UPDATE users u SET status = @status WHERE u.id = @id;
 
+-- name: Forgive :execrows
+-- Forgive begins new counters of a person's attempts.
+UPDATE users u SET forgiven = u.forgiven + 1 WHERE u.id = @id;
+
 -- name: SignOut :exec
 -- SignOut makes every proof of identity from before count no more.
 UPDATE users u SET signed_out_at = greatest(u.signed_out_at, @now) WHERE u.id = @id;
@@ -82,13 +86,13 @@ ORDER BY i.canonical LIMIT @most;
 
 -- name: Contact :one
 -- Contact finds the person of a canonical name and where mail reaches them.
-SELECT u.id, u.status, coalesce(e.display, '')::text AS email
+SELECT u.id, u.status, u.forgiven, coalesce(e.display, '')::text AS email
 FROM identifiers i JOIN users u ON u.id = i.user_id LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
 WHERE i.canonical = @canonical;
 
 -- name: ContactOf :one
 -- ContactOf reads where mail reaches a person.
-SELECT u.id, u.status, coalesce(e.display, '')::text AS email
+SELECT u.id, u.status, u.forgiven, coalesce(e.display, '')::text AS email
 FROM users u LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
 WHERE u.id = @id;
 

@@ -157,7 +157,7 @@ func (step Step) send(ctx context.Context, r realm.Realm, s *flow.State, in flow
 	if err != nil {
 		return flow.Outcome{}, err
 	}
-	if wait, ok := step.Mailer.Allow(ctx, r, string(challenge.SignIn), flow.Account(who.ID, typed), in.Address); !ok {
+	if wait, ok := step.Mailer.Allow(ctx, r, string(challenge.SignIn), flow.Account(who.Counter, typed), in.Address); !ok {
 		return flow.TooManyMails(again, wait), nil
 	}
 	n := challenge.New{Purpose: challenge.SignIn, User: who.ID, Address: who.Email, Shown: name.Display, Tx: s.Tx}

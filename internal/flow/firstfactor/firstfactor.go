@@ -5,6 +5,7 @@
 package firstfactor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -175,10 +176,7 @@ type candidate struct {
 
 // account is the name under which failures are counted: all spellings and names of a person share one (LG-03).
 func (c candidate) account() string {
-	if c.ID != uuid.Nil {
-		return c.ID.String()
-	}
-	return c.canonical
+	return cmp.Or(c.Counter, c.canonical)
 }
 
 func (step Step) find(ctx context.Context, r realm.Realm, typed string) (candidate, error) {

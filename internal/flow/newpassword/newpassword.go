@@ -129,7 +129,7 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 		if err := r.InTx(ctx, func(tx realm.Tx) error { return step.recover(ctx, tx, s, hash) }); err != nil {
 			return flow.Outcome{}, err
 		}
-		step.Guard.Recovered(ctx, r, whose.ID, in.Address)
+		step.Guard.Recovered(ctx, r, whose.Counter, in.Address)
 		return flow.Outcome{}, nil
 	}
 	cookie, err := session.NewToken(step.Random)
@@ -201,7 +201,7 @@ func (step Step) prove(ctx context.Context, r realm.Realm, s *flow.State, in flo
 	if plain == "" {
 		return flow.Outcome{Fields: map[string]flow.Message{"password": {Key: "login.password_required"}}, Page: again}, nil
 	}
-	attempt, wait, ok := step.Guard.Password(ctx, r, flow.Account(s.User.ID, ""), in.Address)
+	attempt, wait, ok := step.Guard.Password(ctx, r, s.User.Counter, in.Address)
 	if !ok {
 		return flow.TryLater(again, wait), nil
 	}

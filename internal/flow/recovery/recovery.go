@@ -82,7 +82,7 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 	if err != nil {
 		return flow.Outcome{}, err
 	}
-	if wait, ok := step.Mailer.Allow(ctx, r, string(challenge.Reset), flow.Account(who.ID, typed), in.Address); !ok {
+	if wait, ok := step.Mailer.Allow(ctx, r, string(challenge.Reset), flow.Account(who.Counter, typed), in.Address); !ok {
 		return flow.TooManyMails(again, wait), nil
 	}
 	n := challenge.New{Purpose: challenge.Reset, User: who.ID, Address: who.Email, Shown: name.Display, Tx: s.Tx}

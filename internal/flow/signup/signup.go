@@ -142,7 +142,7 @@ func (step Step) ask(ctx context.Context, r realm.Realm, s *flow.State, in flow.
 	if err != nil {
 		return flow.Outcome{}, err
 	}
-	if wait, ok := step.Mailer.Allow(ctx, r, challenge.Registration, flow.Account(owner.ID, email.Display), in.Address); !ok {
+	if wait, ok := step.Mailer.Allow(ctx, r, challenge.Registration, flow.Account(owner.Counter, email.Display), in.Address); !ok {
 		return flow.TooManyMails(again, wait), nil
 	}
 	hash, err := step.Hash(ctx, in.Value("new-password")) // for known addresses as well: it takes the longest

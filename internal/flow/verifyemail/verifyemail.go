@@ -133,7 +133,7 @@ func (step Step) send(ctx context.Context, r realm.Realm, s *flow.State, in flow
 	if err != nil {
 		return flow.Outcome{}, err
 	}
-	if wait, ok := step.Mailer.Allow(ctx, r, string(challenge.Verify), flow.Account(owner.ID, typed), in.Address); !ok {
+	if wait, ok := step.Mailer.Allow(ctx, r, string(challenge.Verify), flow.Account(owner.Counter, typed), in.Address); !ok {
 		return flow.TooManyMails(again, wait), nil
 	}
 	n := challenge.New{Purpose: challenge.Verify, User: s.User.ID, Address: name.Display, Shown: name.Display, Tx: s.Tx}

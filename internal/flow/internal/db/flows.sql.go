@@ -427,11 +427,12 @@ SELECT
   coalesce(f.kind, '')::text AS flow_kind, f.redeemed_user_id, coalesce(f.redeemed_purpose, '')::text AS redeemed_purpose,
   coalesce(x.address, '')::text AS redeemed_address,
   coalesce(f.notice, '')::text AS notice,
-  coalesce(c.purpose, '')::text AS mail_purpose, coalesce(c.shown, '')::text AS mail_shown, c.user_id AS mail_user_id, c.code_expires_at AS mail_code_expires_at,
+  coalesce(c.purpose, '')::text AS mail_purpose, coalesce(c.shown, '')::text AS mail_shown, c.user_id AS mail_user_id,
+  coalesce((SELECT m.forgiven FROM users m WHERE m.id = c.user_id LIMIT 1), 0)::integer AS mail_forgiven, c.code_expires_at AS mail_code_expires_at,
   f.created_at AS flow_created_at, f.expires_at AS flow_expires_at, f.completed_at AS flow_completed_at,
   s.id AS session_id, s.user_id AS session_user_id, s.auth_time AS session_auth_time, coalesce(s.amr, '{}')::text[] AS session_amr,
   coalesce(s.acr, '')::text AS session_acr, s.persistent AS session_persistent,
-  coalesce(u.id, '00000000-0000-0000-0000-000000000000')::uuid AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status,
+  coalesce(u.id, '00000000-0000-0000-0000-000000000000')::uuid AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status, coalesce(u.forgiven, 0)::integer AS forgiven,
   coalesce(CASE WHEN $1::boolean THEN u.claims END, '{}')::jsonb AS claims,
   coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified,
   coalesce(p.must_change, '')::text AS must_change, p.changed_at AS password_changed_at,
@@ -444,7 +445,7 @@ LEFT JOIN challenges c ON c.tx = $5::text AND c.tx <> '' AND c.ended_at IS NULL 
 LEFT JOIN challenges x ON x.id = f.redeemed_challenge_id AND NOT x.void
 LEFT JOIN sessions s ON s.token_hash = $3 AND s.ended_at IS NULL AND (s.ends_at > $4) IS TRUE
   AND s.seen_at + make_interval(secs => s.idle_seconds) > $4
-LEFT JOIN LATERAL (SELECT o.realm_id, o.id, o.subject, o.status, o.claims, o.created_at, o.updated_at, o.signed_out_at FROM users o WHERE o.id = CASE
+LEFT JOIN LATERAL (SELECT o.realm_id, o.id, o.subject, o.status, o.claims, o.created_at, o.updated_at, o.signed_out_at, o.forgiven FROM users o WHERE o.id = CASE
     WHEN f.redeemed_user_id IS NOT NULL THEN f.redeemed_user_id WHEN f.user_id IS NOT NULL THEN f.user_id ELSE s.user_id END LIMIT 1) AS u ON true
 LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email' AND $6::boolean
 LEFT JOIN passwords p ON p.user_id = u.id
@@ -483,6 +484,7 @@ type StateRow struct {
 	MailPurpose       string
 	MailShown         string
 	MailUserID        *uuid.UUID
+	MailForgiven      int32
 	MailCodeExpiresAt *time.Time
 	FlowCreatedAt     *time.Time
 	FlowExpiresAt     *time.Time
@@ -496,6 +498,7 @@ type StateRow struct {
 	UserID            uuid.UUID
 	Subject           string
 	UserStatus        string
+	Forgiven          int32
 	Claims            []byte
 	Email             string
 	EmailVerified     bool
@@ -547,6 +550,7 @@ func (q *Queries) State(ctx context.Context, db DBTX, arg StateParams) (StateRow
 		&i.MailPurpose,
 		&i.MailShown,
 		&i.MailUserID,
+		&i.MailForgiven,
 		&i.MailCodeExpiresAt,
 		&i.FlowCreatedAt,
 		&i.FlowExpiresAt,
@@ -560,6 +564,7 @@ func (q *Queries) State(ctx context.Context, db DBTX, arg StateParams) (StateRow
 		&i.UserID,
 		&i.Subject,
 		&i.UserStatus,
+		&i.Forgiven,
 		&i.Claims,
 		&i.Email,
 		&i.EmailVerified,

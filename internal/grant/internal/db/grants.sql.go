@@ -256,7 +256,7 @@ const person = `-- name: Person :one
 SELECT g.scopes, u.subject, u.claims,
   coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified,
   coalesce(n.display, '')::text AS username, u.updated_at
-FROM grants g CROSS JOIN LATERAL (SELECT p.realm_id, p.id, p.subject, p.status, p.claims, p.created_at, p.updated_at, p.signed_out_at FROM users p WHERE p.id = g.user_id LIMIT 1) AS u
+FROM grants g CROSS JOIN LATERAL (SELECT p.realm_id, p.id, p.subject, p.status, p.claims, p.created_at, p.updated_at, p.signed_out_at, p.forgiven FROM users p WHERE p.id = g.user_id LIMIT 1) AS u
 LEFT JOIN LATERAL (SELECT i.display, i.verified_at FROM identifiers i WHERE i.user_id = g.user_id AND i.kind = 'email' LIMIT 1) AS e ON true
 LEFT JOIN LATERAL (SELECT i.display FROM identifiers i WHERE i.user_id = g.user_id AND i.kind = 'username' LIMIT 1) AS n ON true
 WHERE g.id = $1 AND g.revoked_at IS NULL AND g.ends_at > $2 AND u.status = 'active'

@@ -13,7 +13,7 @@ import (
 )
 
 const candidate = `-- name: Candidate :one
-SELECT u.id, u.subject, u.status, coalesce(p.hash, '')::text AS hash, coalesce(p.must_change, '')::text AS must_change,
+SELECT u.id, u.subject, u.status, u.forgiven, coalesce(p.hash, '')::text AS hash, coalesce(p.must_change, '')::text AS must_change,
   p.changed_at, p.expires_at
 FROM identifiers i JOIN users u ON u.id = i.user_id LEFT JOIN passwords p ON p.user_id = u.id
 WHERE i.canonical = $1
@@ -23,6 +23,7 @@ type CandidateRow struct {
 	ID         uuid.UUID
 	Subject    string
 	Status     string
+	Forgiven   int32
 	Hash       string
 	MustChange string
 	ChangedAt  *time.Time
@@ -37,6 +38,7 @@ func (q *Queries) Candidate(ctx context.Context, db DBTX, canonical string) (Can
 		&i.ID,
 		&i.Subject,
 		&i.Status,
+		&i.Forgiven,
 		&i.Hash,
 		&i.MustChange,
 		&i.ChangedAt,

@@ -13,42 +13,54 @@ import (
 )
 
 const contact = `-- name: Contact :one
-SELECT u.id, u.status, coalesce(e.display, '')::text AS email
+SELECT u.id, u.status, u.forgiven, coalesce(e.display, '')::text AS email
 FROM identifiers i JOIN users u ON u.id = i.user_id LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
 WHERE i.canonical = $1
 `
 
 type ContactRow struct {
-	ID     uuid.UUID
-	Status string
-	Email  string
+	ID       uuid.UUID
+	Status   string
+	Forgiven int32
+	Email    string
 }
 
 // Contact finds the person of a canonical name and where mail reaches them.
 func (q *Queries) Contact(ctx context.Context, db DBTX, canonical string) (ContactRow, error) {
 	row := db.QueryRow(ctx, contact, canonical)
 	var i ContactRow
-	err := row.Scan(&i.ID, &i.Status, &i.Email)
+	err := row.Scan(
+		&i.ID,
+		&i.Status,
+		&i.Forgiven,
+		&i.Email,
+	)
 	return i, err
 }
 
 const contactOf = `-- name: ContactOf :one
-SELECT u.id, u.status, coalesce(e.display, '')::text AS email
+SELECT u.id, u.status, u.forgiven, coalesce(e.display, '')::text AS email
 FROM users u LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email'
 WHERE u.id = $1
 `
 
 type ContactOfRow struct {
-	ID     uuid.UUID
-	Status string
-	Email  string
+	ID       uuid.UUID
+	Status   string
+	Forgiven int32
+	Email    string
 }
 
 // ContactOf reads where mail reaches a person.
 func (q *Queries) ContactOf(ctx context.Context, db DBTX, id uuid.UUID) (ContactOfRow, error) {
 	row := db.QueryRow(ctx, contactOf, id)
 	var i ContactOfRow
-	err := row.Scan(&i.ID, &i.Status, &i.Email)
+	err := row.Scan(
+		&i.ID,
+		&i.Status,
+		&i.Forgiven,
+		&i.Email,
+	)
 	return i, err
 }
 
@@ -80,6 +92,19 @@ func (q *Queries) EmailOf(ctx context.Context, db DBTX, userID uuid.UUID) (strin
 	var display string
 	err := row.Scan(&display)
 	return display, err
+}
+
+const forgive = `-- name: Forgive :execrows
+UPDATE users u SET forgiven = u.forgiven + 1 WHERE u.id = $1
+`
+
+// Forgive begins new counters of a person's attempts.
+func (q *Queries) Forgive(ctx context.Context, db DBTX, id uuid.UUID) (int64, error) {
+	result, err := db.Exec(ctx, forgive, id)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const holdStatus = `-- name: HoldStatus :one
