@@ -198,3 +198,35 @@ func TestJW05_RotationUnderLoad(t *testing.T) {
 	require.Zero(t, s.api.sooner, "every key was published before it signed")
 	require.Less(t, s.api.reads, 20, "once in five minutes")
 }
+
+// What `gatehouse keys rotate --now` says it costs: who keeps the key set for as long as its headers allow, and asks for
+// nothing sooner, refuses new tokens for that long and not longer. Who asks for a key that they do not know loses nothing.
+func TestJW05_AnEmergencyCostsTheAgeOfTheKeySetAtMost(t *testing.T) {
+	t.Parallel()
+	i := start(t, servicesFile)
+	strict := &resourceServer{now: i.Clock.Now, addresses: []string{i.Issuer("one") + "/jwks"}, early: i.Clock.Now().Add(24 * time.Hour)}
+	curious := &resourceServer{now: i.Clock.Now, addresses: strict.addresses}
+	before := serviceToken(t, i)
+	for _, api := range []*resourceServer{strict, curious} {
+		_, err := api.verify(before)
+		require.NoError(t, err)
+	}
+
+	i.Clock.Advance(time.Second)
+	kid, err := i.Keys.RotateNow(t.Context(), i.Realm(t, "one"), keyset.ES256)
+	require.NoError(t, err)
+	after := serviceToken(t, i)
+	require.Equal(t, kid, header(t, after)["kid"])
+	signed, err := curious.verify(after)
+	require.NoError(t, err)
+	require.Equal(t, kid, signed)
+	_, err = strict.verify(after)
+	require.ErrorContains(t, err, "no such key")
+
+	i.Clock.Advance(5*time.Minute - time.Second)
+	for _, text := range []string{after, before} {
+		_, err = strict.verify(text)
+		require.NoError(t, err, "five minutes are enough, and what the old key signed stays good")
+	}
+	require.Equal(t, true, inspect(t, i, "api", otherSecret, serviceToken(t, i))["active"])
+}
