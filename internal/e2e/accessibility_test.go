@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +11,6 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/net/html"
 )
 
 // audit is axe-core's judgement of pages in a tab.
@@ -196,86 +194,4 @@ func (a *audit) block(patterns ...string) {
 	}
 	_, err := chromedp.Call(a.ctx, network.SetBlockedURLs, network.SetBlockedURLsParams{URLPatterns: rules})
 	require.NoError(a.t, err)
-}
-
-// TestPagesHaveTheAttributesThatBrowsersNeed is the table of attributes by which browsers, password managers and
-// assistive technology know what a page is.
-func TestPagesHaveTheAttributesThatBrowsersNeed(t *testing.T) {
-	t.Parallel()
-	i := start(t, realmFile("one"))
-	b := newBrowser(t)
-	login := b.authorize(i, "one", authorization())
-	post := func(username, password string) response {
-		return b.post(login.Request.URL.String(), map[string][]string{"csrf": {hidden(t, login.Body, "csrf")}, "username": {username}, "password": {password}})
-	}
-	empty, refused := post("", ""), post("ana", "wrong")
-	identifier := map[string]string{
-		"name": "username", "type": "text", "inputmode": "email", "autocomplete": "username webauthn", "autocapitalize": "none",
-		"autocorrect": "off", "spellcheck": "false", "required": "",
-	}
-	password := map[string]string{"name": "password", "type": "password", "autocomplete": "current-password", "required": "", "value": absent, "maxlength": absent}
-	for name, c := range map[string]struct {
-		page response
-		id   string
-		want map[string]string
-	}{
-		"identifier":               {login, "username", with(identifier, "autofocus", "", "aria-invalid", absent)},
-		"password":                 {login, "password", with(password, "autofocus", absent, "aria-invalid", absent)},
-		"stay signed in":           {login, "remember", map[string]string{"type": "checkbox", "checked": absent, "aria-describedby": "remember-hint"}},
-		"identifier left out":      {empty, "username", with(identifier, "aria-invalid", "true", "aria-describedby", "username-error")},
-		"password left out":        {empty, "password", with(password, "aria-invalid", "true", "aria-describedby", "password-error password-caps")},
-		"summary of what is wrong": {empty, "problems", map[string]string{"role": "alert", "tabindex": "-1"}},
-		"refused":                  {refused, "problems", map[string]string{"role": "alert", "tabindex": "-1"}},
-		"identifier refused":       {refused, "username", with(identifier, "value", "ana", "aria-invalid", absent)},
-		"password refused":         {refused, "password", with(password, "aria-invalid", absent)},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got, found := element(t, c.page.Body, func(a map[string]string) bool { return a["id"] == c.id })
-			require.True(t, found, "there is no #%s", c.id)
-			for attribute, want := range c.want {
-				value, has := got[attribute]
-				require.Equal(t, want != absent, has, attribute)
-				if has {
-					require.Equal(t, want, value, attribute)
-				}
-			}
-		})
-	}
-	for name, r := range map[string]response{"empty": empty, "refused": refused} {
-		require.Equal(t, 422, r.StatusCode, name)
-		require.Contains(t, r.Body, "<title>Error: ", name)
-		require.Empty(t, r.Header.Values("WWW-Authenticate"), name)
-	}
-	for _, link := range []string{"#username", "#password"} {
-		_, found := element(t, empty.Body, func(a map[string]string) bool { return a["href"] == link })
-		require.True(t, found, "the summary leads to %s", link)
-	}
-}
-
-// absent is what an attribute is that an element must not have.
-const absent = "\x00"
-
-func with(attributes map[string]string, more ...string) map[string]string {
-	all := maps.Clone(attributes)
-	for i := 0; i+1 < len(more); i += 2 {
-		all[more[i]] = more[i+1]
-	}
-	return all
-}
-
-// element is the attributes of a page's first element that is the one.
-func element(t testing.TB, page string, is func(attributes map[string]string) bool) (attributes map[string]string, found bool) {
-	t.Helper()
-	doc, err := html.Parse(strings.NewReader(page))
-	require.NoError(t, err)
-	for n := range doc.Descendants() {
-		attributes := map[string]string{}
-		for _, a := range n.Attr {
-			attributes[a.Key] = a.Val
-		}
-		if is(attributes) {
-			return attributes, true
-		}
-	}
-	return nil, false
 }
