@@ -244,8 +244,23 @@ func TestRegistrationWithoutProof(t *testing.T) {
 		require.Equal(t, true, whoIs(t, i, b.press(i, page, "authorize"))["email_verified"])
 	})
 	// Whoever asked for an account at somebody else's address does not come in by it once its owner has taken it.
-	t.Run("lets nobody on whose password was replaced meanwhile", func(t *testing.T) {
+	t.Run("lets nobody on whose account was recovered or disabled meanwhile", func(t *testing.T) {
 		t.Parallel()
+		recovers := func(t *testing.T, address string) {
+			t.Helper()
+			owner := newBrowser(t)
+			owner.recover(i, address)
+			reset := regexp.MustCompile(`http\S+/recover/\S+`).FindString(i.waitForMail(t, address, 2))
+			require.Equal(t, "login", at(owner.setPassword(i, owner.follow(i, owner.button(i, owner.get(reset))), "another "+chosenPassword)))
+		}
+		disable := func(t *testing.T, address string) {
+			t.Helper()
+			id := i.person(t, address)
+			require.NoError(t, i.Realm(t, "one").InTx(t.Context(), func(tx realm.Tx) error {
+				_, err := lifecycle.Disable(t.Context(), tx, id, "", time.Now())
+				return err
+			}))
+		}
 		for name, by := range map[string]func(t *testing.T, b *browser, page response, text string) response{
 			"link": func(_ *testing.T, b *browser, page response, text string) response {
 				owner := newBrowser(t)
@@ -256,18 +271,18 @@ func TestRegistrationWithoutProof(t *testing.T) {
 				return b.follow(i, b.answer(page, "code", regexp.MustCompile(`\d{6}`).FindString(text)))
 			},
 		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				b, owner, address := newBrowser(t), newBrowser(t), "pat-"+name+"@example.test"
-				page := b.register(i, address)
-				i.waitForAccount(t, address)
-				text := i.waitForMail(t, address, 1)
-				owner.recover(i, address)
-				reset := regexp.MustCompile(`http\S+/recover/\S+`).FindString(i.waitForMail(t, address, 2))
-				require.Equal(t, "login", at(owner.setPassword(i, owner.follow(i, owner.button(i, owner.get(reset))), "another "+chosenPassword)))
-				require.Equal(t, "login", at(by(t, b, page, text)))
-				require.Equal(t, "login_required", b.silent(i))
-			})
+			for what, happens := range map[string]func(t *testing.T, address string){"recovered": recovers, "disabled": disable} {
+				t.Run(what+" "+name, func(t *testing.T) {
+					t.Parallel()
+					b, address := newBrowser(t), what+"-"+name+"@example.test"
+					page := b.register(i, address)
+					i.waitForAccount(t, address)
+					text := i.waitForMail(t, address, 1)
+					happens(t, address)
+					require.Equal(t, "login", at(by(t, b, page, text)))
+					require.Equal(t, "login_required", b.silent(i))
+				})
+			}
 		}
 	})
 }
@@ -419,16 +434,4 @@ func (i *instance) disable(t *testing.T, name string) {
 func (i *instance) person(t testing.TB, name string) uuid.UUID {
 	t.Helper()
 	return one[uuid.UUID](t, i, "one", `SELECT user_id FROM identifiers WHERE canonical = $1`, name)
-}
-
-func TestSS04_AZ15_ARegistrationStopsWhenItsAccountIsDisabled(t *testing.T) {
-	t.Parallel()
-	i := start(t, realmFile("one"), open)
-	b, stranger := newBrowser(t), newBrowser(t)
-	page := b.register(i, "eve@example.test")
-	_, link := i.secrets(t, "eve@example.test")
-	require.Equal(t, http.StatusOK, stranger.button(i, stranger.get(link)).StatusCode)
-	i.disable(t, "eve@example.test")
-	require.Equal(t, "login", at(b.press(i, page, "authorize")))
-	require.Equal(t, "login_required", b.silent(i))
 }

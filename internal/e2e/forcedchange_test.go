@@ -277,29 +277,3 @@ func TestID05_SomebodyElsesAddressIsNotTaken(t *testing.T) {
 	require.Equal(t, "You already have an account at Web shop", subject)
 	require.NotContains(t, text, "/verify-email/")
 }
-
-func TestSS04_AZ15_AForcedChangeStopsWhenTheAccountIsDisabled(t *testing.T) {
-	t.Parallel()
-	for name, live := range map[string]bool{"right after the sign-in": false, "in a live session": true} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			i := start(t, realmFile("one"))
-			var page response
-			b := newBrowser(t)
-			if live {
-				b, page = demanded(t, i)
-			} else {
-				i.demand(t)
-				page = b.follow(i, b.try(b.loginPage(i), "ana", anaPassword))
-			}
-			require.Equal(t, "password", at(page))
-			ana := i.person(t, "ana")
-			before := passwordHash(t, i, ana)
-			i.disable(t, "ana")
-			last := b.follow(i, b.answer(page, "password", anaPassword, "new-password", chosenPassword))
-			require.Equal(t, "login", at(last), last.Body)
-			require.Equal(t, before, passwordHash(t, i, ana))
-			require.Equal(t, "login_required", b.silent(i))
-		})
-	}
-}

@@ -141,18 +141,11 @@ func TestRS05_ID05_ARedeemedRecoveryDies(t *testing.T) {
 		ana := i.person(t, "ana")
 		require.NoError(t, i.Realm(t, "one").InTx(t.Context(), func(tx realm.Tx) error { return act(tx, ana) }))
 	}
-	enable := func(t *testing.T, i *instance) {
-		t.Helper()
-		inTx(t, i, func(tx realm.Tx, ana uuid.UUID) error {
-			_, err := lifecycle.Enable(t.Context(), tx, ana, i.Clock.Now())
-			return err
-		})
-	}
 	for name, meanwhile := range map[string]func(t *testing.T, i *instance){
 		"when the account is disabled, and stays so when it is enabled": func(t *testing.T, i *instance) {
 			t.Helper()
 			i.disable(t, "ana")
-			enable(t, i)
+			i.enable(t, i.person(t, "ana"))
 		},
 		"when an administrator sets another password": func(t *testing.T, i *instance) {
 			t.Helper()
@@ -199,7 +192,7 @@ func TestRS05_ID05_ARedeemedRecoveryDies(t *testing.T) {
 		newBrowser(t).recover(i, "ana")
 		_, link := i.secrets(t, "ana@example.test")
 		i.disable(t, "ana")
-		enable(t, i)
+		i.enable(t, i.person(t, "ana"))
 		require.Equal(t, http.StatusGone, newBrowser(t).get(link).StatusCode)
 	})
 }
@@ -533,30 +526,5 @@ func TestLG06_TheLinkOfADisabledAccountSaysThatItIsOver(t *testing.T) {
 			over(t, b.button(i, b.get(link)))
 			require.Contains(t, b.answer(waiting, "code", code).Body, "This code can no longer be used")
 		})
-	}
-}
-
-func TestSS04_AZ15_ARecoveryStopsWhenTheAccountIsDisabled(t *testing.T) {
-	t.Parallel()
-	i := start(t, realmFile("one"))
-	b, waiting := newBrowser(t), newBrowser(t)
-	page := b.redeem(i, b.recover(i, "ana"))
-	asked := waiting.recover(i, "ana")
-	code, link := i.secrets(t, "ana@example.test")
-	i.disable(t, "ana")
-	hash := one[string](t, i, "one", `SELECT hash FROM passwords WHERE user_id = $1`, i.person(t, "ana"))
-
-	b.follow(i, b.answer(page, "new-password", chosenPassword))
-	last := waiting.follow(i, waiting.answer(asked, "code", code))
-	if at(last) == "password" {
-		waiting.follow(i, waiting.answer(last, "new-password", chosenPassword))
-	}
-	phone := newBrowser(t)
-	if look := phone.get(link); look.StatusCode == http.StatusOK {
-		phone.follow(i, phone.button(i, look))
-	}
-	require.Equal(t, hash, one[string](t, i, "one", `SELECT hash FROM passwords WHERE user_id = $1`, i.person(t, "ana")))
-	for _, who := range []*browser{b, waiting, phone} {
-		require.Equal(t, "login_required", who.silent(i))
 	}
 }
