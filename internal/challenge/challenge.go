@@ -108,23 +108,24 @@ func issue(ctx context.Context, tx realm.Tx, random io.Reader, n New, template s
 	}
 	p := db.InsertParams{
 		ID: id, Purpose: string(n.Purpose), Address: n.Address, Shown: n.Shown, Template: template, Registers: n.Registers, Tx: n.Tx,
-		TokenHash: hashToken(tx.RealmID(), n.Purpose, s.token),
-		Now:       now, CodeExpiresAt: now.Add(CodeLife), ExpiresAt: now.Add(n.Purpose.Life()),
+		Slot: n.slot(id), TokenHash: hashToken(tx.RealmID(), n.Purpose, s.token),
+		Now: now, CodeExpiresAt: now.Add(CodeLife), ExpiresAt: now.Add(n.Purpose.Life()),
 	}
 	if n.User != uuid.Nil {
 		p.UserID = &n.User
 	}
-	if !n.Decoy {
-		if p.CodeMac, err = codeMAC(tx.In(), n.Purpose, id, s.code); err != nil {
-			return secrets{}, err
-		}
+	if p.CodeMac, err = codeMAC(tx.In(), n.Purpose, id, s.code); err != nil {
+		return secrets{}, err
+	}
+	if n.Decoy {
+		p.CodeMac = nil
 	}
 	if n.Payload != nil {
 		if p.Payload, err = tx.In().DataKey.Seal(n.Payload, payloadAAD(tx.In(), id)); err != nil {
 			return secrets{}, fmt.Errorf("seal a challenge's payload: %w", err)
 		}
 	}
-	if err := replace(ctx, tx, n, now); err != nil {
+	if err := replace(ctx, tx, p, now); err != nil {
 		return secrets{}, err
 	}
 	if err := db.New().Insert(ctx, tx, p); err != nil {
@@ -133,17 +134,29 @@ func issue(ctx context.Context, tx realm.Tx, random io.Reader, n New, template s
 	return s, event.Record(ctx, tx, Sent{Subject: event.Subject{User: n.User, Object: id.String(), Identifier: n.Address}, Purpose: string(n.Purpose)}, now)
 }
 
-// replace ends what a new challenge replaces (RS-07). Where there is no person it waits and looks all the same.
-func replace(ctx context.Context, tx realm.Tx, n New, now time.Time) error {
-	q, whose := db.New(), n.Address
-	others := db.EndOthersParams{Purpose: string(n.Purpose), Tx: n.Tx, Now: now}
-	if n.User != uuid.Nil && !n.Decoy { // a stranger who types an address ends nothing of its owner's
-		others.UserID, whose = &n.User, n.User.String()
+// slot is what a newer challenge of the purpose replaces (RS-07): the person's, or those that pretended to be sent to a
+// name that nobody has, since replacing one costs time (LG-08). A stranger who types an address ends nothing of its
+// owner's, and nothing that another one asked for.
+func (n New) slot(id uuid.UUID) string {
+	switch {
+	case n.User != uuid.Nil && !n.Decoy:
+		return n.User.String()
+	case n.User != uuid.Nil || !n.Decoy:
+		return id.String()
 	}
-	if err := q.Turn(ctx, tx, strings.Join([]string{tx.In().ID.String(), string(n.Purpose), whose}, " ")); err != nil {
+	if name, err := user.Canonical(n.Address); err == nil {
+		return name.Canonical
+	}
+	return n.Address
+}
+
+// replace ends what a new challenge replaces.
+func replace(ctx context.Context, tx realm.Tx, p db.InsertParams, now time.Time) error {
+	q := db.New()
+	if err := q.Turn(ctx, tx, strings.Join([]string{tx.In().ID.String(), p.Purpose, p.Slot}, " ")); err != nil {
 		return fmt.Errorf("wait for another challenge: %w", err)
 	}
-	if _, err := q.EndOthers(ctx, tx, others); err != nil {
+	if _, err := q.EndOthers(ctx, tx, db.EndOthersParams{Slot: p.Slot, Purpose: p.Purpose, Tx: p.Tx, Now: now}); err != nil {
 		return fmt.Errorf("end older challenges: %w", err)
 	}
 	return nil

@@ -45,11 +45,11 @@ const (
 // expired before now is like none.
 func Find(ctx context.Context, r postgres.Reader, canonical string, now time.Time) (Candidate, error) {
 	row, err := db.New().Candidate(ctx, r, canonical)
-	if postgres.NoRows(err) {
-		return Candidate{}, fmt.Errorf("user: %w", realm.ErrUnknown)
-	}
 	if err != nil {
 		return Candidate{}, fmt.Errorf("find who signs in: %w", err)
+	}
+	if row.ID == uuid.Nil {
+		return Candidate{}, fmt.Errorf("user: %w", realm.ErrUnknown)
 	}
 	c := Candidate{
 		ID: row.ID, Subject: row.Subject, Active: row.Status == "active", Counter: user.Counter(row.ID, row.Forgiven),

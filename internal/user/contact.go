@@ -36,11 +36,11 @@ func (c Contact) Reachable() bool { return c.Active && c.Email != "" }
 // FindContact returns the contact of a canonical name; the zero Contact when nobody has it.
 func FindContact(ctx context.Context, r postgres.Reader, canonical string) (Contact, error) {
 	row, err := db.New().Contact(ctx, r, canonical)
-	if postgres.NoRows(err) {
-		return Contact{}, nil
-	}
 	if err != nil {
 		return Contact{}, fmt.Errorf("find whom a name means: %w", err)
+	}
+	if row.ID == uuid.Nil {
+		return Contact{}, nil
 	}
 	return Contact{ID: row.ID, Active: row.Status == Active, Email: row.Email, Counter: Counter(row.ID, row.Forgiven)}, nil
 }

@@ -1,7 +1,7 @@
 -- name: Insert :exec
 -- Insert stores a challenge whose secrets are about to be sent.
-INSERT INTO challenges (id, purpose, user_id, address, shown, template, registers, payload, token_hash, code_mac, tx, created_at, code_expires_at, expires_at)
-VALUES (@id, @purpose, @user_id, @address, @shown, @template, @registers, @payload, @token_hash, @code_mac, @tx, @now, @code_expires_at, @expires_at);
+INSERT INTO challenges (id, purpose, user_id, address, shown, template, registers, payload, token_hash, code_mac, tx, slot, created_at, code_expires_at, expires_at)
+VALUES (@id, @purpose, @user_id, @address, @shown, @template, @registers, @payload, @token_hash, @code_mac, @tx, @slot, @now, @code_expires_at, @expires_at);
 
 -- name: Turn :exec
 -- Turn waits until nobody else replaces what a name stands for, and keeps others waiting until the transaction ends: two
@@ -9,10 +9,10 @@ VALUES (@id, @purpose, @user_id, @address, @shown, @template, @registers, @paylo
 SELECT pg_advisory_xact_lock(hashtextextended(@name::text, 0));
 
 -- name: EndOthers :execrows
--- EndOthers ends what a new challenge replaces in its flow, and makes void what else waits to be shown back of the person's
--- and of the same purpose.
+-- EndOthers ends what a new challenge replaces in its flow, and makes void what else waits to be shown back in its slot and
+-- of the same purpose.
 UPDATE challenges c SET void = true, payload = NULL, ended_at = CASE WHEN c.tx = @tx AND c.tx <> '' THEN @now::timestamptz END
-WHERE c.ended_at IS NULL AND (c.user_id = @user_id AND c.purpose = @purpose AND NOT c.void OR c.tx = @tx AND c.tx <> '');
+WHERE c.ended_at IS NULL AND (c.slot = @slot AND c.purpose = @purpose AND NOT c.void OR c.tx = @tx AND c.tx <> '');
 
 -- name: Void :execrows
 -- Void makes a person's challenges of some purposes void but one, those that were shown back as well.

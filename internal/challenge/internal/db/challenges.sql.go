@@ -114,23 +114,23 @@ func (q *Queries) EndOfFlow(ctx context.Context, db DBTX, arg EndOfFlowParams) (
 
 const endOthers = `-- name: EndOthers :execrows
 UPDATE challenges c SET void = true, payload = NULL, ended_at = CASE WHEN c.tx = $1 AND c.tx <> '' THEN $2::timestamptz END
-WHERE c.ended_at IS NULL AND (c.user_id = $3 AND c.purpose = $4 AND NOT c.void OR c.tx = $1 AND c.tx <> '')
+WHERE c.ended_at IS NULL AND (c.slot = $3 AND c.purpose = $4 AND NOT c.void OR c.tx = $1 AND c.tx <> '')
 `
 
 type EndOthersParams struct {
 	Tx      string
 	Now     time.Time
-	UserID  *uuid.UUID
+	Slot    string
 	Purpose string
 }
 
-// EndOthers ends what a new challenge replaces in its flow, and makes void what else waits to be shown back of the person's
-// and of the same purpose.
+// EndOthers ends what a new challenge replaces in its flow, and makes void what else waits to be shown back in its slot and
+// of the same purpose.
 func (q *Queries) EndOthers(ctx context.Context, db DBTX, arg EndOthersParams) (int64, error) {
 	result, err := db.Exec(ctx, endOthers,
 		arg.Tx,
 		arg.Now,
-		arg.UserID,
+		arg.Slot,
 		arg.Purpose,
 	)
 	if err != nil {
@@ -149,8 +149,8 @@ func (q *Queries) ForgetPayload(ctx context.Context, db DBTX, id uuid.UUID) erro
 }
 
 const insert = `-- name: Insert :exec
-INSERT INTO challenges (id, purpose, user_id, address, shown, template, registers, payload, token_hash, code_mac, tx, created_at, code_expires_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+INSERT INTO challenges (id, purpose, user_id, address, shown, template, registers, payload, token_hash, code_mac, tx, slot, created_at, code_expires_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 `
 
 type InsertParams struct {
@@ -165,6 +165,7 @@ type InsertParams struct {
 	TokenHash     []byte
 	CodeMac       []byte
 	Tx            string
+	Slot          string
 	Now           time.Time
 	CodeExpiresAt time.Time
 	ExpiresAt     time.Time
@@ -184,6 +185,7 @@ func (q *Queries) Insert(ctx context.Context, db DBTX, arg InsertParams) error {
 		arg.TokenHash,
 		arg.CodeMac,
 		arg.Tx,
+		arg.Slot,
 		arg.Now,
 		arg.CodeExpiresAt,
 		arg.ExpiresAt,

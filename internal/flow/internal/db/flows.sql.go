@@ -428,7 +428,8 @@ SELECT
   coalesce(x.address, '')::text AS redeemed_address,
   coalesce(f.notice, '')::text AS notice,
   coalesce(c.purpose, '')::text AS mail_purpose, coalesce(c.shown, '')::text AS mail_shown, c.user_id AS mail_user_id,
-  coalesce((SELECT m.forgiven FROM users m WHERE m.id = c.user_id LIMIT 1), 0)::integer AS mail_forgiven, c.code_expires_at AS mail_code_expires_at,
+  coalesce((SELECT m.forgiven FROM users m
+    WHERE c.id IS NOT NULL AND m.id = CASE WHEN c.user_id IS NULL THEN '00000000-0000-0000-0000-000000000000' ELSE c.user_id END LIMIT 1), 0)::integer AS mail_forgiven, c.code_expires_at AS mail_code_expires_at,
   f.created_at AS flow_created_at, f.expires_at AS flow_expires_at, f.completed_at AS flow_completed_at,
   s.id AS session_id, s.user_id AS session_user_id, s.auth_time AS session_auth_time, coalesce(s.amr, '{}')::text[] AS session_amr,
   coalesce(s.acr, '')::text AS session_acr, s.persistent AS session_persistent,
