@@ -72,6 +72,17 @@ func openTab(t *testing.T, browser chrome, scripts bool) *tab {
 	return tb
 }
 
+// beside opens another tab of the same browser, with its cookies.
+func (tb *tab) beside() *tab {
+	tb.t.Helper()
+	other := &tab{t: tb.t}
+	ctx, cancel := chromedp.NewContext(tb.ctx, chromedp.WithListener(other.hear))
+	tb.t.Cleanup(cancel)
+	other.ctx = ctx
+	require.NoError(tb.t, chromedp.Do(ctx))
+	return other
+}
+
 // hear runs for every event of the tab.
 func (tb *tab) hear(ev any) {
 	tb.mu.Lock()
@@ -212,6 +223,7 @@ func TestChromium(t *testing.T) {
 		"the_back_button_leads_to_the_application":    chromiumGoesBack,
 		"a_person_who_is_signed_in_passes_by_at_once": chromiumComesAgain,
 		"mails_are_read_in_the_outbox":                chromiumReadsMail,
+		"WB01_a_form_of_before_a_sign_in_comes_again": chromiumGoesOnInAnotherTab,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

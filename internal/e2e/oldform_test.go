@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 )
 
@@ -110,4 +111,28 @@ func TestAFormOfBeforeASignInIsShownAgain(t *testing.T) {
 		again := b.post(page.Request.URL.String(), form, "Sec-Fetch-Site", "same-origin", "Accept-Language", "pt-BR")
 		require.Contains(t, again.Body, "Você continuou em outra aba")
 	})
+}
+
+// A browser says by itself that a form is from our own page. Its Origin does not: our pages send no referrer.
+func chromiumGoesOnInAnotherTab(t *testing.T, browser chrome) {
+	shop := newShop(t, "127.0.0.1:0", arrived)
+	i := start(t, withShops(shop))
+	for name, scripts := range bothWays {
+		t.Run(name, func(t *testing.T) {
+			tb := openTab(t, browser, scripts)
+			tb.do(chromedp.Navigate(shop.ask(i, "state", name)), chromedp.Click(`a[href*="/recover?"]`), chromedp.SendKeys("#username", "ana"),
+				chromedp.Click(submit), chromedp.WaitVisible("#code"))
+			other := tb.beside()
+			other.do(chromedp.Navigate(shop.ask(i)))
+			other.fillIn("ana", anaPassword)
+			other.do(chromedp.WaitVisible("#arrived"))
+			code, _ := i.secrets(t, "ana@example.test")
+			tb.is(`(document.querySelector("#code").value = "` + code + `", true)`)
+			tb.do(chromedp.Click(submit), chromedp.WaitVisible("#problems"))
+			tb.is(`document.body.innerText.includes("You went on in another tab, so this page was out of date. Here it is again.")`)
+			tb.is(`(document.querySelector("#code").value = "` + code + `", true)`)
+			tb.do(chromedp.Click(submit), chromedp.WaitVisible("#new-password"))
+			require.Empty(t, tb.violations())
+		})
+	}
 }
