@@ -41,6 +41,7 @@ func run() int {
 			KeysRotate:    app.KeysRotate,
 			KeysRevoke:    app.KeysRevoke,
 			SecretsRotate: app.SecretsRotate,
+			Peppers:       app.SecretsPeppers,
 			UserList:      app.UserList,
 			UserShow:      app.UserShow,
 			UserCreate:    app.UserCreate,

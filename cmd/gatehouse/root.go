@@ -42,6 +42,7 @@ type operations struct {
 	KeysList      func(ctx context.Context, p app.Process, realm string) ([]keyset.Status, error)
 	KeysRotate    func(ctx context.Context, p app.Process, realm, alg string, now bool) ([]string, error)
 	SecretsRotate func(ctx context.Context, p app.Process) ([]string, error)
+	Peppers       func(ctx context.Context, p app.Process) ([]app.PepperUse, error)
 	KeysRevoke    func(ctx context.Context, p app.Process, realm, kid string) (string, error)
 	UserList      func(ctx context.Context, p app.Process, realm string, q user.Query) (user.Page, error)
 	UserShow      func(ctx context.Context, p app.Process, realm, name string) (app.UserDetails, error)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +21,7 @@ func newUsers(t *testing.T) users {
 		MigrateUp: app.MigrateUp, RealmApply: app.RealmApply, UserList: app.UserList, UserShow: app.UserShow,
 		UserCreate: app.UserCreate, UserDo: app.UserDo, UserSetPassword: app.UserSetPassword,
 		UserSetOneTimePassword: app.UserSetOneTimePassword, UserInvite: app.UserInvite, UserSendVerification: app.UserSendVerification,
+		Peppers: app.SecretsPeppers,
 	}}}
 	u.ok(t, "", "migrate up")
 	file := t.TempDir() + "/acme.yaml"
@@ -162,4 +164,26 @@ func TestUserList(t *testing.T) {
 func TestNothingPrintedMovesATerminal(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "Ann�[2J�", shown("Ann\x1b[2J\u202e"))
+}
+
+func TestPW11_PeppersAreCounted(t *testing.T) {
+	t.Parallel()
+	u := newUsers(t)
+	const secret = "correct horse battery staple\n"
+	u.ok(t, secret, "user create acme --username ann --password-stdin")
+	bare := u.environ
+	u.environ = append(slices.Clone(bare), "GATEHOUSE_PASSWORD_PEPPER=k1:mYqk3V1o2kq6mY8o1cQ3b3Z3kq9m8r1v2n3p4q5r6s8=")
+	for _, name := range []string{"bob", "cyd"} {
+		u.ok(t, secret, "user create acme --username "+name+" --password-stdin")
+	}
+	require.Regexp(t, `password format +argon2id, pepper k1~[0-9a-f]{8}\n`, u.ok(t, "", "user show acme bob"))
+	require.Regexp(t, `password format +argon2id, replaced at the next sign-in\n`, u.ok(t, "", "user show acme ann"))
+	require.Regexp(t, `acme +none +yes +1\nacme +k1~[0-9a-f]{8} +yes +2\n`, u.ok(t, "", "secrets peppers"))
+	u.environ = bare
+	var uses []pepperView
+	require.NoError(t, json.Unmarshal([]byte(u.ok(t, "", "secrets peppers -o json")), &uses))
+	require.Len(t, uses, 2)
+	require.Equal(t, pepperView{"acme", "", true, 1}, uses[0])
+	require.False(t, uses[1].Configured)
+	require.Contains(t, u.run(t, secret, "user show acme bob").stdout, "replaced at the next sign-in")
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
+	"github.com/gatehouse-id/gatehouse/internal/password"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/realmfile"
@@ -198,6 +199,39 @@ func SecretsRotate(ctx context.Context, p Process) (resealed []string, err error
 		}
 	}
 	return resealed, nil
+}
+
+// PepperUse is a realm's passwords of one pepper.
+type PepperUse struct {
+	Realm string
+	password.PepperUse
+}
+
+// SecretsPeppers counts the passwords of every realm by pepper.
+func SecretsPeppers(ctx context.Context, p Process) (uses []PepperUse, err error) {
+	s, err := Open(ctx, p, Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	slugs, err := s.Realms.Slugs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, slug := range slugs {
+		r, err := s.Realms.BySlug(ctx, slug)
+		if err != nil {
+			return nil, fmt.Errorf("realm %s: %w", slug, err)
+		}
+		found, err := s.Hasher.Peppers(ctx, r)
+		if err != nil {
+			return nil, fmt.Errorf("realm %s: %w", slug, err)
+		}
+		for _, use := range found {
+			uses = append(uses, PepperUse{slug, use})
+		}
+	}
+	return uses, nil
 }
 
 // KeysRevoke ends a key at once and returns the id of the one that signs in its place, "" when it did not sign.

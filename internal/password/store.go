@@ -186,3 +186,25 @@ func (h *Hasher) Kept(ctx context.Context, r postgres.Reader, user uuid.UUID) (*
 	}
 	return k, nil
 }
+
+// PepperUse is how many passwords of a realm have hashes of a pepper.
+type PepperUse struct {
+	// Pepper is its name, "" for none, Configured whether the process has it.
+	Pepper     string
+	Configured bool
+	Passwords  int64
+}
+
+// Peppers counts a realm's passwords by pepper. It reads all of them.
+func (h *Hasher) Peppers(ctx context.Context, r postgres.Reader) ([]PepperUse, error) {
+	rows, err := db.New().Peppers(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("count passwords by pepper: %w", err)
+	}
+	uses := make([]PepperUse, 0, len(rows))
+	for _, row := range rows {
+		_, unknown := h.pepper(row.Pepper, "")
+		uses = append(uses, PepperUse{row.Pepper, unknown == nil, row.Passwords})
+	}
+	return uses, nil
+}

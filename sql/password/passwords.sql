@@ -46,6 +46,11 @@ UPDATE passwords p SET hash = @hash WHERE p.user_id = @user_id AND p.hash = @see
 -- name: Hash :one
 SELECT p.hash FROM passwords p WHERE p.user_id = @user_id;
 
+-- name: Peppers :many
+-- Peppers counts passwords by the name of their hash's pepper, '' for none. It reads every one of the realm.
+SELECT (CASE WHEN split_part(p.hash, '$', 2) = 'peppered' THEN split_part(p.hash, '$', 3) ELSE '' END)::text AS pepper, count(*) AS passwords
+FROM passwords p GROUP BY 1 ORDER BY 1;
+
 -- name: Kept :one
 -- Kept reads all that is kept of a person's password.
 SELECT p.hash, p.changed_at, p.must_change, p.expires_at FROM passwords p WHERE p.user_id = @user_id;

@@ -134,6 +134,37 @@ func (q *Queries) Lock(ctx context.Context, db DBTX, userID uuid.UUID) (string, 
 	return hash, err
 }
 
+const peppers = `-- name: Peppers :many
+SELECT (CASE WHEN split_part(p.hash, '$', 2) = 'peppered' THEN split_part(p.hash, '$', 3) ELSE '' END)::text AS pepper, count(*) AS passwords
+FROM passwords p GROUP BY 1 ORDER BY 1
+`
+
+type PeppersRow struct {
+	Pepper    string
+	Passwords int64
+}
+
+// Peppers counts passwords by the name of their hash's pepper, ” for none. It reads every one of the realm.
+func (q *Queries) Peppers(ctx context.Context, db DBTX) ([]PeppersRow, error) {
+	rows, err := db.Query(ctx, peppers)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PeppersRow
+	for rows.Next() {
+		var i PeppersRow
+		if err := rows.Scan(&i.Pepper, &i.Passwords); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const remember = `-- name: Remember :exec
 INSERT INTO password_history (user_id, position, hash, replaced_at)
 SELECT $1, coalesce(max(h.position), 0) + 1, $2, $3 FROM password_history h WHERE h.user_id = $1
