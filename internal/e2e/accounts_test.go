@@ -81,6 +81,11 @@ func (i *instance) letter(t testing.TB, to string) (subject, text string) {
 func (i *instance) secrets(t testing.TB, to string) (code, link string) {
 	t.Helper()
 	_, text := i.letter(t, to)
+	return secretsIn(t, text)
+}
+
+func secretsIn(t testing.TB, text string) (code, link string) {
+	t.Helper()
 	code = regexp.MustCompile(`(?m)^\s*(\d{6})\s*$`).FindString(text)
 	link = regexp.MustCompile(`http\S+/(verify-email|recover|invitation|email-code)/[\w-]{20,}`).FindString(text)
 	require.NotEmpty(t, code, text)
