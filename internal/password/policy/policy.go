@@ -30,9 +30,9 @@ type Policy struct {
 	words []string
 }
 
-// Of returns the policy of a realm.
+// Of returns the policy of a realm, whose settings have their defaults already: every authorization request asks for it.
 func Of(r realm.Realm) Policy {
-	p := New(r.Settings.Password, r.Name, r.Slug)
+	p := Policy{rules: r.Settings.Password, words: []string{r.Name, r.Slug}}
 	p.rotate = r.Flags.ForcePasswordRotation != nil && *r.Flags.ForcePasswordRotation
 	return p
 }

@@ -159,7 +159,7 @@ func TestPW05_PasswordsExpireOnlyWhereRotationIsForced(t *testing.T) {
 	changed := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	age := 90 * 24 * time.Hour
 	for flag, want := range map[*bool]bool{nil: false, &off: false, &on: true} {
-		p := policy.Of(realm.Realm{Facts: &realm.Facts{Flags: realm.Flags{ForcePasswordRotation: flag}}})
+		p := policy.Of(realm.Realm{Facts: &realm.Facts{Settings: realm.Settings{}.WithDefaults(), Flags: realm.Flags{ForcePasswordRotation: flag}}})
 		require.False(t, p.Expired(changed, changed.Add(age-time.Second)))
 		require.Equal(t, want, p.Expired(changed, changed.Add(age)))
 		require.False(t, p.Expired(time.Time{}, changed), "who has no password need not change it")
