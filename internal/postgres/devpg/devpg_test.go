@@ -277,6 +277,18 @@ func TestServerLeftBehindIsStopped(t *testing.T) {
 	require.NoError(t, connect(t, again.URL(Database)).Ping(t.Context()))
 }
 
+func TestDirectoryIsFreeOnceStopped(t *testing.T) {
+	t.Parallel()
+	dir := place(t)
+	server := start(t, dir)
+	// What a program that is just being started has of this process, until it runs.
+	inherited, err := syscall.Dup(int(server.dir.lock.Fd()))
+	require.NoError(t, err)
+	defer func() { _ = syscall.Close(inherited) }()
+	require.NoError(t, server.Stop())
+	require.NoError(t, start(t, dir).Stop())
+}
+
 func TestStalePidFile(t *testing.T) {
 	t.Parallel()
 	dir := place(t)

@@ -230,7 +230,7 @@ func (d *directory) close() error {
 	if d.temporary {
 		err = os.RemoveAll(d.path)
 	}
-	if err = errors.Join(err, d.lock.Close()); err != nil {
+	if err = errors.Join(err, unlockFile(d.lock), d.lock.Close()); err != nil {
 		return fmt.Errorf("release directory of the development database: %w", err)
 	}
 	return nil

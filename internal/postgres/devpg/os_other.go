@@ -17,6 +17,7 @@ func lockFile(*os.File) error {
 	return errors.Join(errors.ErrUnsupported, errors.New("no embedded PostgreSQL on this system: set GATEHOUSE_DATABASE_URL"))
 }
 
+func unlockFile(*os.File) error                    { return nil }
 func ownerOf(string) (account, bool)               { return account{}, false }
 func childAttributes(account) *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
 func commandLine(int) ([]string, error)            { return nil, errors.ErrUnsupported }

@@ -22,6 +22,10 @@ func lockFile(f *os.File) error {
 	}
 }
 
+// unlockFile ends the lock at once. Closing alone leaves it with a program that is being started at this moment, until it
+// has let go of what it inherited.
+func unlockFile(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
+
 // ownerOf returns whom a path belongs to, without following a link.
 func ownerOf(path string) (account, bool) {
 	info, err := os.Lstat(path)
