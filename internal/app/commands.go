@@ -111,25 +111,36 @@ type RealmSummary struct {
 }
 
 // RealmList lists the realms by slug.
-func RealmList(ctx context.Context, p Process) ([]RealmSummary, error) {
+func RealmList(ctx context.Context, p Process) (list []RealmSummary, err error) {
+	list = []RealmSummary{}
+	err = eachRealm(ctx, p, func(_ context.Context, _ *System, r realm.Realm) error {
+		list = append(list, RealmSummary{r.Slug, r.Name, r.Issuer, r.Enabled})
+		return nil
+	})
+	return list, err
+}
+
+// eachRealm does something in every realm, by slug, until something fails.
+func eachRealm(ctx context.Context, p Process, do func(ctx context.Context, s *System, r realm.Realm) error) error {
 	s, err := Open(ctx, p, Options{})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer s.Close()
 	slugs, err := s.Realms.Slugs(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	list := make([]RealmSummary, 0, len(slugs))
 	for _, slug := range slugs {
 		r, err := s.Realms.BySlug(ctx, slug)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			err = do(ctx, s, r)
 		}
-		list = append(list, RealmSummary{r.Slug, r.Name, r.Issuer, r.Enabled})
+		if err != nil {
+			return fmt.Errorf("realm %s: %w", slug, err)
+		}
 	}
-	return list, nil
+	return nil
 }
 
 // KeysList lists the signing keys that a realm has or had.
@@ -173,32 +184,16 @@ func KeysRotate(ctx context.Context, p Process, slug, alg string, now bool) (kid
 // SecretsRotate seals the data key of every realm by the current secret key and returns the slugs of those whose key
 // was sealed by another one. What fails leaves the others resealed; it can be repeated.
 func SecretsRotate(ctx context.Context, p Process) (resealed []string, err error) {
-	s, err := Open(ctx, p, Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	ctx = asOperator(ctx)
-	slugs, err := s.Realms.Slugs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, slug := range slugs {
-		r, err := s.Realms.BySlug(ctx, slug)
-		if err != nil {
-			return resealed, fmt.Errorf("realm %s: %w", slug, err)
-		}
+	err = eachRealm(asOperator(ctx), p, func(ctx context.Context, s *System, r realm.Realm) error {
 		changed, err := s.Realms.Reseal(ctx, r, func(tx realm.Tx, key string) error {
 			return event.Record(ctx, tx, event.RealmResealed{Key: key}, s.now())
 		})
-		if err != nil {
-			return resealed, fmt.Errorf("realm %s: %w", slug, err)
-		}
 		if changed {
-			resealed = append(resealed, slug)
+			resealed = append(resealed, r.Slug)
 		}
-	}
-	return resealed, nil
+		return err
+	})
+	return resealed, err
 }
 
 // PepperUse is a realm's passwords of one pepper.
@@ -209,29 +204,14 @@ type PepperUse struct {
 
 // SecretsPeppers counts the passwords of every realm by pepper.
 func SecretsPeppers(ctx context.Context, p Process) (uses []PepperUse, err error) {
-	s, err := Open(ctx, p, Options{})
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	slugs, err := s.Realms.Slugs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, slug := range slugs {
-		r, err := s.Realms.BySlug(ctx, slug)
-		if err != nil {
-			return nil, fmt.Errorf("realm %s: %w", slug, err)
-		}
+	err = eachRealm(ctx, p, func(ctx context.Context, s *System, r realm.Realm) error {
 		found, err := s.Hasher.Peppers(ctx, r)
-		if err != nil {
-			return nil, fmt.Errorf("realm %s: %w", slug, err)
-		}
 		for _, use := range found {
-			uses = append(uses, PepperUse{slug, use})
+			uses = append(uses, PepperUse{r.Slug, use})
 		}
-	}
-	return uses, nil
+		return err
+	})
+	return uses, err
 }
 
 // KeysRevoke ends a key at once and returns the id of the one that signs in its place, "" when it did not sign.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"path"
-	"sync"
 	"testing"
 	"time"
 
@@ -163,17 +162,4 @@ func (b *bundle) count(t testing.TB, e event.Event) int {
 const callers = 50
 
 // together has them act, all at the same time, and returns what came of it.
-func together[T any](do func(n int) T) []T {
-	results := make([]T, callers)
-	var ready, done sync.WaitGroup
-	ready.Add(callers)
-	for n := range results {
-		done.Go(func() {
-			ready.Done()
-			ready.Wait()
-			results[n] = do(n)
-		})
-	}
-	done.Wait()
-	return results
-}
+func together[T any](do func(n int) T) []T { return testdb.Together(callers, do) }

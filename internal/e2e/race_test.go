@@ -5,29 +5,17 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gatehouse-id/gatehouse/internal/testdb"
 )
 
 const atOnce = 20
 
 // together calls do that many times at once and returns what came of it.
-func together[T any](do func(n int) T) []T {
-	results := make([]T, atOnce)
-	var ready, done sync.WaitGroup
-	ready.Add(atOnce)
-	for n := range results {
-		done.Go(func() {
-			ready.Done()
-			ready.Wait()
-			results[n] = do(n)
-		})
-	}
-	done.Wait()
-	return results
-}
+func together[T any](do func(n int) T) []T { return testdb.Together(atOnce, do) }
 
 func TestAZ11_AZ12_ManyExchangesOfOneCodeAtOnce(t *testing.T) {
 	t.Parallel()

@@ -3,10 +3,11 @@ package e2e
 import (
 	"net/http"
 	"net/url"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gatehouse-id/gatehouse/internal/testdb"
 )
 
 // callers is how many race for one token.
@@ -14,16 +15,7 @@ const callers = 50
 
 // race calls do once for each caller, all at the same time.
 func race(do func(n int)) {
-	var ready, done sync.WaitGroup
-	ready.Add(callers)
-	for n := range callers {
-		done.Go(func() {
-			ready.Done()
-			ready.Wait()
-			do(n)
-		})
-	}
-	done.Wait()
+	testdb.Together(callers, func(n int) struct{} { do(n); return struct{}{} })
 }
 
 func TestJW09_ManyRevocationsOfOneTokenAtOnce(t *testing.T) {
