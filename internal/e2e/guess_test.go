@@ -123,7 +123,7 @@ func TestLG01_ManyGuessesAtOnce(t *testing.T) {
 		guessPasswords(t, "ana", first, second)
 		// A process counts by itself what Redis answers too late on a busy machine.
 		require.GreaterOrEqual(t, compared(t, first), budget)
-		require.LessOrEqual(t, compared(t, first), 2*budget)
+		require.LessOrEqual(t, compared(t, first), 3*budget)
 		requireShared(t, first, second)
 	})
 }
@@ -159,7 +159,7 @@ func TestLG13_GuessesWhileRedisDies(t *testing.T) {
 		}
 	})
 	guessPasswords(t, "ana", first, second)
-	require.LessOrEqual(t, compared(t, first), 2*budget, "each process counted what Redis allowed it")
+	require.LessOrEqual(t, compared(t, first), 3*budget, "what Redis allowed, and what each process allows")
 	requireHeldOff(t, first, second)
 	require.InDelta(t, 1, gauge(t, first, "gatehouse_limit_fallback_active"), 0)
 }

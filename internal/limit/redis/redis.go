@@ -2,11 +2,10 @@
 // one budget.
 //
 // Scripts decide inside Redis and by its clock (TIME), so clocks of processes do not matter and no two callers can
-// spend the same allowance. Each process counts by itself as well, with a source of its own, which decides while Redis
-// does not answer in time: a process that has used up its budget gets no other when Redis goes away, and as many
-// processes have at most as many budgets (SECURITY.md LG-13). Run finds out when Redis is back; what was counted
-// meanwhile does not count there. An attempt that is under way during either change may be given back where it was not
-// counted, which makes a count wrong by one.
+// spend the same allowance. While Redis does not answer in time, the process counts by itself with a source of its
+// own: each process then has the whole budget, never more (SECURITY.md LG-13). Run finds out when Redis is back; what
+// was counted meanwhile is forgotten then. An attempt that is under way during either change may be given back where
+// it was not counted, which makes a count wrong by one.
 //
 // Redis sees digests instead of names and addresses. It is never the only record of anything: losing it costs counts.
 package redis
@@ -36,7 +35,7 @@ type Options struct {
 	// URL is redis://, rediss:// or unix://. Beside what rueidis knows, ca_file names a file of certificates that
 	// vouch for the server, instead of the system's.
 	URL string
-	// Fallback counts always, and decides while Redis is away.
+	// Fallback counts while Redis is away.
 	Fallback limit.Source
 	Now      func() time.Time
 	Log      *slog.Logger

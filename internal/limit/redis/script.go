@@ -160,18 +160,15 @@ func (s *Source) Spend(ctx context.Context, key string, r limit.Rate) limit.Deci
 	if r.Burst <= 0 || r.Every <= 0 {
 		return s.o.Fallback.Spend(ctx, key, r) // nothing to count
 	}
-	own := s.o.Fallback.Spend(ctx, key, r)
 	answer, ok := s.do(ctx, s.spend, []string{s.rateKey(key)}, s.spendArgs(r))
 	if !ok || len(answer) != 3 {
-		return own
+		return s.o.Fallback.Spend(ctx, key, r)
 	}
 	return limit.Decision{OK: answer[0] == 1, Remaining: int(answer[1]), RetryAfter: time.Duration(answer[2]) * time.Microsecond}
 }
 
-// Reserve implements [limit.Source]. It counts here first, so that none of those that Redis lets through at the same time
-// is missing when it goes away.
+// Reserve implements [limit.Source].
 func (s *Source) Reserve(ctx context.Context, charges []limit.Charge) ([]time.Time, time.Duration) {
-	own, wait := s.o.Fallback.Reserve(ctx, charges)
 	keys, args := make([]string, len(charges)), []string{s.clock()}
 	for i, c := range charges {
 		p := c.Policy
@@ -182,10 +179,9 @@ func (s *Source) Reserve(ctx context.Context, charges []limit.Charge) ([]time.Ti
 	answer, ok := s.do(ctx, s.charge, keys, args)
 	switch {
 	case ok && len(answer) == 1 && answer[0] > 0:
-		s.giveBack(ctx, charges, own)
 		return nil, time.Duration(answer[0]) * time.Microsecond
 	case !ok || len(answer) != 1+len(charges):
-		return own, wait
+		return s.o.Fallback.Reserve(ctx, charges)
 	}
 	locks := make([]time.Time, len(charges))
 	for i, until := range answer[1:] {
@@ -194,18 +190,6 @@ func (s *Source) Reserve(ctx context.Context, charges []limit.Charge) ([]time.Ti
 		}
 	}
 	return locks, 0
-}
-
-// giveBack takes out of the fallback what it counted of an attempt that Redis refused; nothing when it refused it too.
-func (s *Source) giveBack(ctx context.Context, charges []limit.Charge, locks []time.Time) {
-	if locks == nil {
-		return
-	}
-	settlements := make([]limit.Settlement, len(charges))
-	for i, c := range charges {
-		settlements[i] = limit.Settlement{Charge: c, Action: limit.Refund, Lock: locks[i]}
-	}
-	s.o.Fallback.Settle(ctx, settlements)
 }
 
 // kind is the number of a kind in the scripts.
@@ -234,8 +218,9 @@ func (s *Source) Settle(ctx context.Context, settlements []limit.Settlement) {
 		}
 		args = append(args, strconv.Itoa(action(v.Action)), strconv.Itoa(v.Policy.Free), lock, micros(limit.TrustPeriod))
 	}
-	s.do(ctx, s.settle, keys, args)
-	s.o.Fallback.Settle(ctx, settlements)
+	if _, ok := s.do(ctx, s.settle, keys, args); !ok {
+		s.o.Fallback.Settle(ctx, settlements)
+	}
 }
 
 // action is the number of an action in the scripts.
