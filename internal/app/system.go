@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gatehouse-id/gatehouse/internal/attempt"
 	"github.com/gatehouse-id/gatehouse/internal/challenge"
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/config"
@@ -252,7 +253,8 @@ func (s *System) makePasswords(p Process) (err error) {
 	return nil
 }
 
-// makeLimits decides where limits are counted: in Redis when there is one, else in this process.
+// makeLimits decides where limits are counted: in Redis when there is one, else in this process. Tries at secrets of
+// people are counted in the database.
 func (s *System) makeLimits(p Process) (err error) {
 	s.limits = limit.NewMemory(s.now, 0)
 	if url := p.Config.RedisURL; !url.IsZero() {
@@ -266,8 +268,8 @@ func (s *System) makeLimits(p Process) (err error) {
 		return err
 	}
 	s.guard = flow.Guard{
-		Passwords: limit.NewFailures(s.decisions.Observe("password", s.limits)),
-		Codes:     limit.NewFailures(s.decisions.Observe("code", s.limits)),
+		Passwords: attempt.Counters{Now: s.now, Decided: s.decisions.Decided("password")},
+		Codes:     attempt.Counters{Now: s.now, Decided: s.decisions.Decided("code")},
 	}
 	s.mailer = challenge.Mailer{Random: rand.Reader, Limits: s.decisions.Observe("mail", s.limits), Unproved: registerSoon}
 	return nil
@@ -305,7 +307,7 @@ func (s *System) makeHandler(p Process, o Options) error {
 	}
 	provider := oidc.New(oidc.Options{
 		Gate: admission.NewGate(s.decisions.Observe("address", s.limits), s.decisions.Observe("client", s.limits),
-			limit.NewFailures(s.decisions.Observe("client_authentication", s.limits))),
+			s.decisions.Observe("client_authentication", s.limits)),
 		Metrics: tokens,
 		Clients: s.Clients, Assertions: assertion.Verifier{Keys: client.NewKeys(s.outbound, s.now), Now: s.now},
 		Keys: s.Keys, Engine: s.Engine, Web: w, Now: s.now, Random: rand.Reader, Log: p.Log, Locales: locales,

@@ -17,7 +17,7 @@ var order = strings.Fields(`
 	internal/mail internal/mail/... internal/sms internal/sms/...
 	internal/postgres internal/postgres/devpg internal/postgres/jobs
 	internal/realm internal/event internal/web
-	internal/user internal/password/format internal/password internal/password/policy internal/idp internal/idp/... internal/mfa internal/mfa/... internal/role internal/client
+	internal/attempt internal/user internal/password/format internal/password internal/password/policy internal/idp internal/idp/... internal/mfa internal/mfa/... internal/role internal/client
 	internal/consent internal/keyset internal/session internal/grant internal/audit internal/webhook internal/notify internal/challenge internal/lifecycle
 	internal/flow internal/flow/...
 	internal/oidc/admission internal/oidc/store internal/oidc/assertion internal/oidc/metadata internal/oidc/accesstoken internal/oidc/crossorigin internal/oidc/granttype internal/oidc internal/interaction internal/account internal/admin internal/realmfile

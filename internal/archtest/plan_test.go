@@ -72,6 +72,8 @@ var hot = []struct{ domain, name string }{
 	{"flow", "Authenticated"},
 	{"flow", "Hold"},
 	{"challenge", "ByToken"},
+	{"attempt", "FindCounters"},
+	{"attempt", "DeleteEnded"},
 }
 
 // values of the statements' parameters, of the nth of everything; the number in an id is the table's.
@@ -85,6 +87,7 @@ func values(n int) map[string]string {
 		"token_hash": hash, "code_hash": hash, "tx": fmt.Sprintf("'%d'", n), "client_id": fmt.Sprintf("'client%d'", n), "canonical": fmt.Sprintf("'user%d'", n),
 		"grant_id": id(4), "session_id": id(3), "user_id": id(1), "jti": "'none'", "generation": "1", "seen": "1", "used_from": "NULL",
 		"event": "NULL", "amr": "'{pwd}'", "acr": "'1'", "persistent": "false", "idle_seconds": "60", "notice": "''", "purpose": "'verify'", "another": "false",
+		"counters": fmt.Sprintf("'{a%d,b%d,c%d}'::text[]", n, n, n), "most": "1",
 	}
 }
 
@@ -116,6 +119,8 @@ INSERT INTO clients (id, client_id, name, application_type, token_endpoint_auth_
 SELECT ('00000000-0000-4000-8006-' || lpad(n::text, 12, '0'))::uuid, 'client' || n, 'x', 'web', 'client_secret_basic', '{}', '{}', '{}', '2026-01-01', '2026-01-01'
 FROM generate_series(1, %[1]d) n;
 INSERT INTO client_secrets (id, client, hash, created_at) SELECT gen_random_uuid(), c.id, decode(md5(c.client_id), 'hex'), '2026-01-01' FROM clients c;
+INSERT INTO attempts (counter, failures, since, wait_until, forget_at, trusted_until, ends_at)
+SELECT k || n, 1, '2026-01-01', '2026-01-01', '2026-01-02', '2026-01-01', '2026-01-02' FROM generate_series(1, %[1]d) n, unnest('{a,b,c}'::text[]) k;
 INSERT INTO revoked_tokens (jti, expires_at) SELECT 'jti' || n, '2026-01-02' FROM generate_series(1, %[1]d) n;
 INSERT INTO used_assertions (client_id, jti, expires_at) SELECT 'client' || n, 'jti' || n, '2026-01-02' FROM generate_series(1, %[1]d) n;
 SELECT set_config('app.recorded', 'yes', true);

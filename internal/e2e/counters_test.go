@@ -214,7 +214,7 @@ func TestUnthrottle(t *testing.T) {
 			t.Parallel()
 			first, second := begin(t)
 			guessPasswords(t, "ana", first, second)
-			requireShared(t, first, second)
+			requireHeldOff(t, first, second)
 			b := newBrowser(t)
 			page := b.spend(first, b.recover(first, "ana"))
 			for n := 0; b.answer(page, "action", "resend").StatusCode != http.StatusTooManyRequests; n++ {
@@ -232,7 +232,7 @@ func TestUnthrottle(t *testing.T) {
 				requireCode(t, owner.follow(i, owner.try(owner.loginPage(i), "ANA@example.test", anaPassword)))
 			}
 			guessPasswords(t, "ana", first, second)
-			requireShared(t, first, second)
+			requireHeldOff(t, first, second)
 			require.Len(t, eventData(t, first, "one", "user.unthrottled"), 1)
 		})
 	}

@@ -54,12 +54,15 @@ func (c Codes) Submit(ctx context.Context, r realm.Realm, s *State, in Input, ag
 	if typed == "" {
 		return Outcome{Fields: map[string]Message{"code": {Key: "code.required"}}, Page: again}, nil
 	}
-	attempt, wait, ok := c.Guard.Code(ctx, r, s.Awaited.Purpose, s.Awaited.Account, in.Address)
-	if !ok {
+	try, wait, err := c.Guard.Code(ctx, r, s.Awaited.Purpose, s.Awaited.Account, in.Address)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if wait > 0 {
 		return TryLater(again, wait), nil
 	}
 	verdict := challenge.Dead
-	err := r.InTx(ctx, func(tx realm.Tx) (err error) {
+	err = r.InTx(ctx, func(tx realm.Tx) (err error) {
 		if err := Hold(ctx, tx, s, ""); err != nil { // before the challenge, as whoever sends another does
 			return err
 		}
@@ -71,16 +74,14 @@ func (c Codes) Submit(ctx context.Context, r realm.Realm, s *State, in Input, ag
 	})
 	switch {
 	case err != nil:
-		attempt.Withdraw(ctx)
-		return Outcome{}, err
+		return Outcome{}, errors.Join(err, try.Withdraw(ctx))
 	case verdict == challenge.Right:
-		attempt.Succeeded(ctx)
-		return Outcome{}, nil
+		return Outcome{}, try.Succeeded(ctx)
 	case verdict == challenge.Wrong:
-		attempt.Failed()
+		try.Failed()
 		return Outcome{Fields: map[string]Message{"code": {Key: "code.wrong"}}, Page: again}, nil
 	}
-	attempt.Failed()
+	try.Failed()
 	return Outcome{Problem: &Message{Key: "code.dead"}, Page: again}, nil
 }
 

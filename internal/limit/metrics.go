@@ -3,7 +3,6 @@ package limit
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -23,34 +22,29 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 	return m, nil
 }
 
-// Observe returns the source with its decisions counted under the name of one limit.
-func (m *Metrics) Observe(name string, s Source) Source {
-	return observed{s, m.decisions.WithLabelValues(name, "allowed"), m.decisions.WithLabelValues(name, "refused")}
+// Decided returns a function that counts the decisions of one limit.
+func (m *Metrics) Decided(name string) func(ok bool) {
+	allowed, refused := m.decisions.WithLabelValues(name, "allowed"), m.decisions.WithLabelValues(name, "refused")
+	return func(ok bool) {
+		if ok {
+			allowed.Inc()
+		} else {
+			refused.Inc()
+		}
+	}
 }
 
+// Observe returns the source with its decisions counted under the name of one limit.
+func (m *Metrics) Observe(name string, s Source) Source { return observed{s, m.Decided(name)} }
+
 type observed struct {
-	Source
-	allowed, refused prometheus.Counter
+	source  Source
+	decided func(ok bool)
 }
 
 // Spend implements [Source].
 func (o observed) Spend(ctx context.Context, key string, r Rate) Decision {
-	d := o.Source.Spend(ctx, key, r)
-	o.count(d.OK)
+	d := o.source.Spend(ctx, key, r)
+	o.decided(d.OK)
 	return d
-}
-
-// Reserve implements [Source].
-func (o observed) Reserve(ctx context.Context, charges []Charge) ([]time.Time, time.Duration) {
-	locks, wait := o.Source.Reserve(ctx, charges)
-	o.count(wait == 0)
-	return locks, wait
-}
-
-func (o observed) count(ok bool) {
-	if ok {
-		o.allowed.Inc()
-	} else {
-		o.refused.Inc()
-	}
 }

@@ -2,7 +2,6 @@ package limit
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"time"
 )
 
@@ -10,10 +9,8 @@ import (
 // in a memory dump.
 type digest [16]byte
 
-func digestOf(kind Kind, key string) digest {
-	buf := make([]byte, 0, 512)
-	buf = binary.AppendVarint(buf, int64(kind))
-	sum := sha256.Sum256(append(buf, key...))
+func digestOf(key string) digest {
+	sum := sha256.Sum256(append(make([]byte, 0, 512), key...))
 	return digest(sum[:])
 }
 

@@ -12,6 +12,6 @@
 // trimmed, cut or changed in case. What it replaced is kept for as long as the realm forbids to use it again, and a
 // person can be made to change it.
 //
-// The package does not decide which passwords are good enough (package policy), who may try how often (package limit)
+// The package does not decide which passwords are good enough (package policy), who may try how often (package attempt)
 // nor whether a person may sign in (the sign-in step). Nothing in it logs, and no error contains a password or a hash.
 package password

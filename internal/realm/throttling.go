@@ -8,7 +8,7 @@ import (
 )
 
 // Throttling is what wrong guesses cost and how many mails strangers may ask for. Every figure has bounds, so that no
-// realm can switch a limit off; package limit says what they mean.
+// realm can switch a limit off; package attempt says what those of guesses mean.
 type Throttling struct {
 	// Passwords and Codes are wrong passwords and wrong mailed codes, each with counters of their own (LG-05).
 	Passwords Guesses `json:"passwords,omitzero" yaml:"passwords,omitempty"`
@@ -70,20 +70,6 @@ type Budget struct {
 // Rate is the budget as package limit spends it.
 func (b Budget) Rate() limit.Rate { return limit.Rate{Burst: b.AtOnce, Every: time.Duration(b.Every)} }
 
-// Policies are the figures as package limit counts by them.
-func (g Guesses) Policies() limit.Policies {
-	a, from := g.Account, g.Address
-	person := limit.Policy{
-		Free: a.Free, First: time.Duration(a.FirstDelay), Most: time.Duration(a.LongestDelay),
-		Hard: a.HardLimit, HardDelay: time.Duration(a.HardDelay), Forget: time.Duration(a.ForgetAfter),
-	}
-	address := limit.Policy{
-		Free: from.Free, First: time.Duration(from.FirstDelay), Most: time.Duration(from.LongestDelay),
-		Leak: time.Duration(from.ForgetOne), Forget: time.Duration(from.ForgetAfter),
-	}
-	return limit.Policies{Account: person, Address: address, Pair: person}
-}
-
 // count is the bounds of a number.
 type count struct {
 	name                  string
@@ -91,26 +77,25 @@ type count struct {
 	standard, least, most int
 }
 
+// The hundredth consecutive failure is the bound of NIST SP 800-63B-4 §3.2.2.
 func (g *Guesses) counts(path string) []count {
-	standard := limit.DefaultPolicies()
 	return []count{
-		{path + ".account.free", &g.Account.Free, standard.Account.Free, 1, 20},
-		{path + ".account.hard_limit", &g.Account.HardLimit, standard.Account.Hard, 2, 100},
-		{path + ".address.free", &g.Address.Free, standard.Address.Free, 5, 1000},
+		{path + ".account.free", &g.Account.Free, 5, 1, 20},
+		{path + ".account.hard_limit", &g.Account.HardLimit, 100, 2, 100},
+		{path + ".address.free", &g.Address.Free, 50, 5, 1000},
 	}
 }
 
 func (g *Guesses) durations(path string) []lifetime {
-	account, address := limit.DefaultPolicies().Account, limit.DefaultPolicies().Address
 	return []lifetime{
-		{path + ".account.first_delay", &g.Account.FirstDelay, account.First, time.Second, time.Hour},
-		{path + ".account.longest_delay", &g.Account.LongestDelay, account.Most, time.Minute, 12 * time.Hour},
-		{path + ".account.hard_delay", &g.Account.HardDelay, account.HardDelay, time.Hour, 7 * day},
-		{path + ".account.forget_after", &g.Account.ForgetAfter, account.Forget, 12 * time.Hour, 30 * day},
-		{path + ".address.first_delay", &g.Address.FirstDelay, address.First, time.Second, time.Hour},
-		{path + ".address.longest_delay", &g.Address.LongestDelay, address.Most, time.Minute, 12 * time.Hour},
-		{path + ".address.forget_one", &g.Address.ForgetOne, address.Leak, time.Second, time.Hour},
-		{path + ".address.forget_after", &g.Address.ForgetAfter, address.Forget, time.Hour, 30 * day},
+		{path + ".account.first_delay", &g.Account.FirstDelay, time.Second, time.Second, time.Hour},
+		{path + ".account.longest_delay", &g.Account.LongestDelay, 15 * time.Minute, time.Minute, 12 * time.Hour},
+		{path + ".account.hard_delay", &g.Account.HardDelay, 12 * time.Hour, time.Hour, 7 * day},
+		{path + ".account.forget_after", &g.Account.ForgetAfter, day, 12 * time.Hour, 30 * day},
+		{path + ".address.first_delay", &g.Address.FirstDelay, time.Second, time.Second, time.Hour},
+		{path + ".address.longest_delay", &g.Address.LongestDelay, 15 * time.Minute, time.Minute, 12 * time.Hour},
+		{path + ".address.forget_one", &g.Address.ForgetOne, 12 * time.Second, time.Second, time.Hour},
+		{path + ".address.forget_after", &g.Address.ForgetAfter, day, time.Hour, 30 * day},
 	}
 }
 

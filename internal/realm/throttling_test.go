@@ -14,8 +14,8 @@ import (
 func TestLG01_ThrottlingDefaults(t *testing.T) {
 	t.Parallel()
 	s := realm.Settings{}.WithDefaults().Throttling
-	require.Equal(t, limit.DefaultPolicies(), s.Passwords.Policies(), "the figures of the package comment")
-	require.Equal(t, limit.DefaultPolicies(), s.Codes.Policies())
+	require.Equal(t, standard(), s.Passwords)
+	require.Equal(t, standard(), s.Codes)
 	require.Equal(t, limit.Rate{Burst: 5, Every: 5 * time.Minute}, s.Mails.ToAddress.Rate())
 	require.Equal(t, limit.Rate{Burst: 30, Every: 20 * time.Second}, s.Mails.FromAddress.Rate())
 	require.Equal(t, limit.Rate{Burst: 30, Every: 20 * time.Second}, s.Registrations.Rate())
@@ -25,12 +25,23 @@ func TestLG01_ThrottlingDefaults(t *testing.T) {
 		var chosen realm.Settings
 		require.NoError(t, json.Unmarshal([]byte(`{"throttling": {"passwords": {"account": {"free": 3, "longest_delay": "1h"}}}}`), &chosen))
 		require.Empty(t, chosen.Check())
-		got := chosen.WithDefaults().Throttling.Passwords.Policies()
-		want := limit.DefaultPolicies()
-		want.Account.Free, want.Account.Most = 3, time.Hour
-		want.Pair = want.Account
-		require.Equal(t, want, got)
+		want := standard()
+		want.Account.Free, want.Account.LongestDelay = 3, realm.Duration(time.Hour)
+		require.Equal(t, want, chosen.WithDefaults().Throttling.Passwords)
 	})
+}
+
+// standard are the figures that package attempt documents.
+func standard() realm.Guesses {
+	const second, minute, hour = realm.Duration(time.Second), realm.Duration(time.Minute), realm.Duration(time.Hour)
+	return realm.Guesses{
+		Account: realm.AccountFailures{
+			Free: 5, FirstDelay: second, LongestDelay: 15 * minute, HardLimit: 100, HardDelay: 12 * hour, ForgetAfter: 24 * hour,
+		},
+		Address: realm.AddressFailures{
+			Free: 50, FirstDelay: second, LongestDelay: 15 * minute, ForgetOne: 12 * second, ForgetAfter: 24 * hour,
+		},
+	}
 }
 
 func TestLG02_NoRealmSwitchesALimitOff(t *testing.T) {

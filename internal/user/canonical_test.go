@@ -3,13 +3,14 @@ package user_test
 import (
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/text/unicode/norm"
 
-	"github.com/gatehouse-id/gatehouse/internal/limit"
-	"github.com/gatehouse-id/gatehouse/internal/limit/limittest"
+	"github.com/gatehouse-id/gatehouse/internal/attempt"
+	"github.com/gatehouse-id/gatehouse/internal/testdb"
 	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
@@ -163,19 +164,21 @@ func TestID02_ConstructorsTakeOneKindOnly(t *testing.T) {
 
 func TestLG03_SpellingsShareOneCounter(t *testing.T) {
 	t.Parallel()
-	var clock limittest.Clock
-	failures := limit.NewFailures(limit.NewMemory(clock.Now, 0))
-	reserve := func(typed string) bool {
+	b := testdb.New(t)
+	r := b.Realm(t, "one")
+	wait := func(typed string) time.Duration {
 		got, err := user.Canonical(typed)
 		require.NoError(t, err)
-		_, _, ok := failures.Reserve(t.Context(), limit.DefaultPolicies(), limit.Account(got.Canonical))
-		return ok
+		guesses := r.Settings.WithDefaults().Throttling.Passwords
+		_, wait, err := attempt.Counters{Now: b.Clock.Now}.Reserve(t.Context(), r, guesses, attempt.Try{Secret: "password", Account: got.Canonical})
+		require.NoError(t, err)
+		return wait
 	}
 	for _, s := range []string{"Zoë@Example.com", "ZOË@EXAMPLE.COM", "zoe\u0308@example.com", "ｚｏë@ｅｘａｍｐｌｅ.ｃｏｍ", " zoë@example.com"} {
-		require.True(t, reserve(s))
+		require.Zero(t, wait(s))
 	}
-	require.False(t, reserve("zoë@example.com"), "the five spellings have used up one account's free failures")
-	require.True(t, reserve("zoe@example.com"), "another name has its own")
+	require.Equal(t, time.Second, wait("zoë@example.com"), "the five spellings have used up one account's free failures")
+	require.Zero(t, wait("zoe@example.com"), "another name has its own")
 }
 
 func FuzzCanonical(f *testing.F) {

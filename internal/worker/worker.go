@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/gatehouse-id/gatehouse/internal/attempt"
 	"github.com/gatehouse-id/gatehouse/internal/challenge"
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/event"
@@ -69,6 +70,7 @@ func (h Housekeeping) Periodic() []jobs.Periodic {
 func kinds() []kind {
 	return []kind{
 		{"flows", flow.Clean, false},
+		{"attempts", attempt.Clean, false},
 		{"sessions", session.Clean, true},
 		{"grants", grant.Clean, true},
 		{"revoked_tokens", grant.CleanTokens, true},

@@ -123,8 +123,11 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 	if err != nil {
 		return flow.Outcome{}, err
 	}
-	attempt, wait, ok := step.Guard.Password(ctx, r, who.account(), in.Address)
-	if !ok {
+	attempt, wait, err := step.Guard.Password(ctx, r, who.account(), in.Address)
+	if err != nil {
+		return flow.Outcome{}, err
+	}
+	if wait > 0 {
 		return flow.TryLater(again, wait), step.refuse(ctx, r, s, who, "throttled")
 	}
 	// Whether the attempt fails or the browser goes away: what was reserved stays counted.
@@ -133,27 +136,23 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 	case errors.Is(err, password.ErrTooLong) || errors.Is(err, password.ErrNotText):
 		result = password.Result{}
 	case password.Unavailable(err):
-		attempt.Withdraw(ctx)
+		err = errors.Join(err, attempt.Withdraw(ctx))
 		return flow.Outcome{}, problem.New(problem.Unavailable).WithRetryAfter(5 * time.Second).Because(err)
 	case err != nil:
-		attempt.Withdraw(ctx)
-		return flow.Outcome{}, fmt.Errorf("verify a password: %w", err)
+		return flow.Outcome{}, fmt.Errorf("verify a password: %w", errors.Join(err, attempt.Withdraw(ctx)))
 	}
 	if !result.OK {
 		attempt.Failed()
 		return refused("login.bad_identifier", again), step.refuse(ctx, r, s, who, reason(who))
 	}
+	if err := attempt.Succeeded(ctx); err != nil {
+		return flow.Outcome{}, err
+	}
 	if !who.Active {
-		attempt.Succeeded(ctx)
 		return refused("login.disabled", again), step.refuse(ctx, r, s, who, "inactive")
 	}
 	cookie, err := step.accept(ctx, r, s, who, plain, in.Checked("remember"), result.NeedsRehash)
-	if err != nil {
-		attempt.Withdraw(ctx)
-		return flow.Outcome{}, err
-	}
-	attempt.Succeeded(ctx)
-	return flow.Outcome{Cookie: cookie}, nil
+	return flow.Outcome{Cookie: cookie}, err
 }
 
 func required(typed, plain string) map[string]flow.Message {

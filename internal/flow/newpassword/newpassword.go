@@ -129,8 +129,7 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 		if err := r.InTx(ctx, func(tx realm.Tx) error { return step.recover(ctx, tx, s, hash) }); err != nil {
 			return flow.Outcome{}, err
 		}
-		step.Guard.Recovered(ctx, r, whose.Counter, in.Address)
-		return flow.Outcome{}, nil
+		return flow.Outcome{}, step.Guard.Recovered(ctx, r, whose.Counter, in.Address)
 	}
 	cookie, err := session.NewToken(step.Random)
 	if err != nil {
@@ -201,18 +200,19 @@ func (step Step) prove(ctx context.Context, r realm.Realm, s *flow.State, in flo
 	if plain == "" {
 		return flow.Outcome{Fields: map[string]flow.Message{"password": {Key: "login.password_required"}}, Page: again}, nil
 	}
-	attempt, wait, ok := step.Guard.Password(ctx, r, s.User.Counter, in.Address)
-	if !ok {
+	attempt, wait, err := step.Guard.Password(ctx, r, s.User.Counter, in.Address)
+	if err != nil {
+		return flow.Outcome{}, err
+	}
+	if wait > 0 {
 		return flow.TryLater(again, wait), nil
 	}
 	right, err := step.matches(ctx, r, s.User.ID, plain)
 	switch {
 	case err != nil:
-		attempt.Withdraw(ctx)
-		return flow.Outcome{}, err
+		return flow.Outcome{}, errors.Join(err, attempt.Withdraw(ctx))
 	case right:
-		attempt.Succeeded(ctx)
-		return flow.Outcome{}, nil
+		return flow.Outcome{}, attempt.Succeeded(ctx)
 	}
 	attempt.Failed()
 	err = r.InTx(ctx, func(tx realm.Tx) error {

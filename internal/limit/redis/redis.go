@@ -1,11 +1,10 @@
 // Package redis counts limits in Redis, Redis Cluster or what speaks their protocol, so that several processes share
 // one budget.
 //
-// Scripts decide inside Redis and by its clock (TIME), so clocks of processes do not matter and no two callers can
+// A script decides inside Redis and by its clock (TIME), so clocks of processes do not matter and no two callers can
 // spend the same allowance. While Redis does not answer in time, the process counts by itself with a source of its
 // own: each process then has the whole budget, never more (SECURITY.md LG-13). Run finds out when Redis is back; what
-// was counted meanwhile is forgotten then. An attempt that is under way during either change may be given back where
-// it was not counted, which makes a count wrong by one.
+// was counted meanwhile is forgotten then.
 //
 // Redis sees digests instead of names and addresses. It is never the only record of anything: losing it costs counts.
 package redis
@@ -21,7 +20,6 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -59,8 +57,6 @@ type Source struct {
 	o      Options
 	client rueidis.ClientOption
 	spend  *rueidis.Lua
-	charge *rueidis.Lua
-	settle *rueidis.Lua
 
 	// live is the connection while Redis answers, nil while this process counts by itself.
 	live  atomic.Pointer[connection]
@@ -87,8 +83,7 @@ func New(o Options) (*Source, error) {
 		o.Namespace = "gatehouse"
 	}
 	return &Source{
-		o: o, client: client, lost: make(chan error, 1),
-		spend: rueidis.NewLuaScript(spendScript), charge: rueidis.NewLuaScript(chargeScript), settle: rueidis.NewLuaScript(settleScript),
+		o: o, client: client, lost: make(chan error, 1), spend: rueidis.NewLuaScript(spendScript),
 	}, nil
 }
 
@@ -134,20 +129,20 @@ func (s *Source) Away() bool { return s.live.Load() == nil }
 // Falls is how often Redis has gone away since the start.
 func (s *Source) Falls() int64 { return s.falls.Load() }
 
-// do runs a script. ok is false when the caller must ask the fallback. What a caller's ctx allows does not matter:
-// hanging up must not be a way to try uncounted.
-func (s *Source) do(ctx context.Context, script *rueidis.Lua, keys, args []string) (answer []int64, ok bool) {
+// do runs the script. ok is false when the caller must ask the fallback. What a caller's ctx allows does not matter:
+// hanging up must not be a way around.
+func (s *Source) do(ctx context.Context, keys, args []string) (answer []int64, ok bool) {
 	c := s.live.Load()
 	if c == nil {
 		return nil, false
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.Timeout)
 	defer cancel()
-	answer, err := script.Exec(ctx, c.Client, keys, args).AsIntSlice()
+	answer, err := s.spend.Exec(ctx, c.Client, keys, args).AsIntSlice()
 	if _, answered := rueidis.IsRedisErr(err); err != nil && !answered && ctx.Err() == nil {
 		// That a connection was closed while it was idle is noticed in use only; the next try opens another. If the
 		// first one was counted after all, the count is one too high.
-		answer, err = script.Exec(ctx, c.Client, keys, args).AsIntSlice()
+		answer, err = s.spend.Exec(ctx, c.Client, keys, args).AsIntSlice()
 	}
 	if err == nil {
 		s.late.Store(0)
@@ -168,18 +163,8 @@ func (s *Source) fall(c *connection, err error) {
 	}
 }
 
-// digest stands for a name: of fixed size, whatever was typed, and not readable by who looks at Redis.
-func digest(name string) string {
-	sum := sha256.Sum256([]byte(name))
-	return base64.RawURLEncoding.EncodeToString(sum[:16])
-}
-
-// rateKey stands alone, so that a cluster spreads rates over its machines.
-func (s *Source) rateKey(key string) string { return s.o.Namespace + ":r:" + digest(key) }
-
-// failureKey is hash-tagged by what stands before the first "|" of the key, the realm: a reservation spans several
-// keys and a script of Redis Cluster only one slot.
-func (s *Source) failureKey(k limit.Key) string {
-	realm, _, _ := strings.Cut(k.Value, "|")
-	return fmt.Sprintf("%s:{%s}:f%d:%s", s.o.Namespace, digest(realm), k.Kind, digest(k.Value))
+// rateKey stands for a key: of fixed size, whatever was typed, and not readable by who looks at Redis. Each stands alone, so that a cluster spreads them over its machines.
+func (s *Source) rateKey(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return s.o.Namespace + ":r:" + base64.RawURLEncoding.EncodeToString(sum[:16])
 }

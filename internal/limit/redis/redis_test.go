@@ -196,23 +196,19 @@ func TestLG13_FiftyCallersShareOneBudgetOfTwoProcesses(t *testing.T) {
 	late, _ := open(t, redis.Options{URL: "redis://" + server.Addr, Now: func() time.Time { return time.Now().Add(time.Hour) }})
 	requireLive(t, early)
 	requireLive(t, late)
-	var spent, reserved atomic.Int64
+	var spent atomic.Int64
 	inParallel(50, func(n int) {
 		s := []limit.Source{early, late}[n%2]
 		if s.Spend(t.Context(), "k", limit.Rate{Burst: 9, Every: time.Hour}).OK {
 			spent.Add(1)
 		}
-		f := limit.NewFailures(s)
-		if _, _, ok := f.Reserve(t.Context(), limit.DefaultPolicies(), limit.Account("r|a"), limit.Address("r|x"), limit.Pair("r|a|x")); ok {
-			reserved.Add(1)
-		}
 	})
 	require.EqualValues(t, 9, spent.Load())
-	require.EqualValues(t, 5, reserved.Load())
 	require.Zero(t, early.Falls()+late.Falls())
-	_, wait, ok := limit.NewFailures(late).Reserve(t.Context(), limit.DefaultPolicies(), limit.Account("r|a"))
-	require.False(t, ok)
-	require.LessOrEqual(t, wait, time.Second, "the clock is redis's, not the process's")
+	d := late.Spend(t.Context(), "k", limit.Rate{Burst: 9, Every: time.Hour})
+	require.False(t, d.OK)
+	require.LessOrEqual(t, d.RetryAfter, time.Hour, "the clock is redis's, not the process's")
+	require.Greater(t, d.RetryAfter, time.Hour/2)
 }
 
 func inParallel(n int, f func(n int)) {
@@ -325,15 +321,13 @@ func TestRedisSeesNoNames(t *testing.T) {
 	server := limittest.StartRedis(t)
 	s, _ := open(t, redis.Options{URL: "redis://" + server.Addr})
 	requireLive(t, s)
-	f := limit.NewFailures(s)
-	f.Reserve(t.Context(), limit.DefaultPolicies(), limit.Account("realm|canary@example.test"), limit.Address("realm|canary-address"))
 	s.Spend(t.Context(), "realm|canary", limit.Rate{Burst: 5, Every: time.Second})
 	admin, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{server.Addr}, DisableCache: true})
 	require.NoError(t, err)
 	defer admin.Close()
 	keys, err := admin.Do(t.Context(), admin.B().Keys().Pattern("*").Build()).AsStrSlice()
 	require.NoError(t, err)
-	require.Len(t, keys, 4, "with the probe")
+	require.Len(t, keys, 2, "with the probe")
 	for _, k := range keys {
 		require.NotContains(t, k, "canary")
 		require.NotContains(t, k, "realm")

@@ -2,7 +2,7 @@
 // how often who fails to authenticate may try again.
 //
 // It knows neither HTTP nor the protocol. Package oidc asks it and says no in the protocol's words. The rates are the
-// realm's (realm.RateLimits), what failures cost is limit.ClientPolicies.
+// realm's (realm.RateLimits).
 package admission
 
 import (
@@ -17,8 +17,7 @@ import (
 
 // Gate is the process's one gate. It is safe for concurrent use.
 type Gate struct {
-	address, client limit.Source
-	failures        *limit.Failures
+	address, client, failures limit.Source
 	// suspects are the pairs of claimed client and address that failed lately, in this process.
 	suspects *realm.Recent[string, struct{}]
 }
@@ -26,7 +25,7 @@ type Gate struct {
 const suspectsBound = 10_000
 
 // NewGate makes a gate that counts requests by address and by client, and failed authentication.
-func NewGate(address, client limit.Source, failures *limit.Failures) *Gate {
+func NewGate(address, client, failures limit.Source) *Gate {
 	return &Gate{address: address, client: client, failures: failures, suspects: realm.NewRecent[string, struct{}](suspectsBound)}
 }
 
@@ -72,54 +71,47 @@ func decided(d limit.Decision) error {
 // Authenticate lets try authenticate a client, unless too many guesses failed before; its error is TooSoon, or that of
 // try. claimed is the client that the request says it is.
 //
-// Who has not failed lately is not counted beforehand: the many requests that are fine pay for one load. Whoever has is
-// a suspect to this process and needs a reservation before the next try; success ends that. The first guesses of an
-// address at a client, when they arrive together, are therefore all tried, and counted after.
+// Who has not failed lately is not counted: the many requests that are fine pay for one load. Whoever has is a suspect to
+// this process, and counted before each try until one succeeds. The first guesses of an address at a client, when they
+// arrive together, are therefore all tried, and counted after.
 func (g *Gate) Authenticate(ctx context.Context, r realm.Realm, from, claimed string, try func() error) error {
-	if g.suspects.Empty() {
-		return g.first(ctx, r, from, claimed, try)
+	if !g.suspects.Empty() {
+		pair := r.LimitKey("client_auth", "pair", claimed, from)
+		if _, suspect := g.suspects.Get(pair); suspect {
+			return g.suspected(ctx, r, from, pair, try)
+		}
 	}
-	keys := failureKeys(r, claimed, from)
-	if _, suspect := g.suspects.Get(keys[1].Value); !suspect {
-		return g.first(ctx, r, from, claimed, try)
-	}
-	attempt, wait, ok := g.failures.Reserve(ctx, limit.ClientPolicies(), keys...)
-	if !ok {
-		return TooSoon{wait}
-	}
-	err := try()
-	var wrong Guess
-	switch {
-	case err == nil:
-		attempt.Succeeded(ctx)
-		g.suspects.Drop(keys[1].Value)
-	case errors.As(err, &wrong):
-		attempt.Failed()
-	default:
-		attempt.Withdraw(ctx)
-	}
-	return err
-}
-
-// first is a try without a reservation.
-func (g *Gate) first(ctx context.Context, r realm.Realm, from, claimed string, try func() error) error {
 	err := try()
 	var wrong Guess
 	if !errors.As(err, &wrong) {
 		return err
 	}
-	keys := failureKeys(r, claimed, from)
-	g.suspects.Put(keys[1].Value, struct{}{})
-	if _, wait, ok := g.failures.Reserve(ctx, limit.ClientPolicies(), keys...); !ok {
-		return TooSoon{wait}
+	pair := r.LimitKey("client_auth", "pair", claimed, from)
+	g.suspects.Put(pair, struct{}{})
+	if tooSoon := g.count(ctx, r, from, pair); tooSoon != nil {
+		return tooSoon
 	}
 	return err
 }
 
-// failureKeys are the counters of a failed authentication: the address, and the claimed client there.
-func failureKeys(r realm.Realm, claimed, from string) []limit.Key {
-	return []limit.Key{
-		limit.Address(r.LimitKey("client_auth", "address", from)),
-		limit.Pair(r.LimitKey("client_auth", "pair", claimed, from)),
+// suspected is a try of whoever failed lately.
+func (g *Gate) suspected(ctx context.Context, r realm.Realm, from, pair string, try func() error) error {
+	if err := g.count(ctx, r, from, pair); err != nil {
+		return err
 	}
+	err := try()
+	if err == nil {
+		g.suspects.Drop(pair)
+	}
+	return err
+}
+
+// count takes a try from the rates of the client at the address, and of the address: ten at once and a hundred, and one
+// more every ten and every six seconds. None goes by application alone: a stranger must not be able to delay an application
+// elsewhere. Secrets hold 256 bits; this spares the log and the processor.
+func (g *Gate) count(ctx context.Context, r realm.Realm, from, pair string) error {
+	if err := decided(g.failures.Spend(ctx, pair, limit.Rate{Burst: 10, Every: 10 * time.Second})); err != nil {
+		return err
+	}
+	return decided(g.failures.Spend(ctx, r.LimitKey("client_auth", "address", from), limit.Rate{Burst: 100, Every: 6 * time.Second}))
 }
