@@ -82,6 +82,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		registerUUID(conn.TypeMap())
 		return nil
 	}
+	cfg.PrepareConn = replan
 	db.config = cfg.Copy()
 	dial := cfg.ConnConfig.DialFunc
 	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -99,6 +100,28 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, err
 	}
 	return db, nil
+}
+
+// used is how often a connection has been taken from the pool, by its key in the connection's own data.
+const used = "gatehouse.used"
+
+// replan has the server forget a connection's plans when the connection has been used 64 times, 128 times, and so on. A
+// plan that was made while the tables were empty finds rows by whatever index, since all are as cheap, and PostgreSQL
+// keeps it until it has analyzed the table, a minute later at best. So many rows may have come by then that every
+// sign-in reads them all. This way no plan is older than half of what a connection has done.
+func replan(ctx context.Context, conn *pgx.Conn) (bool, error) {
+	data := conn.PgConn().CustomData()
+	n, ok := data[used].(*int)
+	if !ok {
+		n = new(int)
+		data[used] = n
+	}
+	*n++
+	if *n < 64 || *n&(*n-1) != 0 {
+		return true, nil
+	}
+	_, err := conn.PgConn().Exec(ctx, "DISCARD PLANS").ReadAll()
+	return err == nil, nil // a connection that is lost is replaced
 }
 
 func orDefault(v, d int32) int32 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -177,6 +178,39 @@ func TestCommitErrorReachesTheCaller(t *testing.T) {
 	})
 	require.Empty(t, subjects(t, b.one))
 	require.Zero(t, b.DB.Pool().Stat().AcquiredConns())
+}
+
+// PostgreSQL keeps the plan of a prepared statement until the table is analyzed, which for a fresh database is long after
+// its tables have grown.
+func TestPlansDoNotOutliveTheTablesTheyWereMadeFor(t *testing.T) {
+	t.Parallel()
+	b := testdb.New(t)
+	db, err := postgres.Open(t.Context(), postgres.Options{URL: b.URL(), MaxConns: 1, MinConns: 1, AllowSuperuser: true})
+	require.NoError(t, err)
+	defer db.Close()
+	r := db.Rows(b.Realm(t, "one").ID)
+	const byHash = `SELECT f.request FROM flows f WHERE f.tx_hash = $1 AND f.ends_at > '2026-01-01'`
+	ask := func(times int) {
+		for range times {
+			require.ErrorIs(t, r.QueryRow(t.Context(), byHash, []byte("none")).Scan(new(string)), pgx.ErrNoRows)
+		}
+	}
+	plan := func() (plan string) {
+		var name string
+		require.NoError(t, r.QueryRow(t.Context(), "SELECT name FROM pg_prepared_statements WHERE statement = $1", byHash).Scan(&name))
+		rows, err := r.Query(t.Context(), "EXPLAIN EXECUTE "+name+"('none')")
+		require.NoError(t, err)
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return strings.Join(lines, "\n")
+	}
+	ask(10)
+	require.NotContains(t, plan(), "flows_pkey", "if this fails, PostgreSQL has become better at it, and replan may go")
+	_, err = r.Write().Exec(t.Context(), `INSERT INTO flows (tx_hash, kind, client_id, request, created_at, expires_at, ends_at)
+		SELECT decode(md5(n::text), 'hex'), 'authorize', 'web', '', '2026-01-02', '2026-01-02', '2026-01-02' FROM generate_series(1, 3000) n`)
+	require.NoError(t, err)
+	ask(128)
+	require.Contains(t, plan(), "flows_pkey")
 }
 
 func TestInTx(t *testing.T) {

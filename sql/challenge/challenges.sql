@@ -29,14 +29,15 @@ SELECT c.id, c.purpose, c.user_id, c.address, c.shown, c.template, c.registers, 
 WHERE c.tx = @tx AND c.tx <> '' AND c.ended_at IS NULL FOR UPDATE;
 
 -- name: ByToken :one
--- ByToken reads the live challenge of a link.
+-- ByToken reads the live challenge of a link. IS TRUE keeps a planner that does not know the table yet from reading all
+-- that are alive.
 SELECT c.id, c.user_id, c.address, c.tx, c.created_at FROM challenges c
-WHERE c.token_hash = @token_hash AND c.purpose = @purpose AND c.ended_at IS NULL AND NOT c.void AND c.expires_at > @now;
+WHERE c.token_hash = @token_hash AND c.purpose = @purpose AND (c.ended_at IS NULL) IS TRUE AND NOT c.void AND (c.expires_at > @now) IS TRUE;
 
 -- name: SpendToken :one
 -- SpendToken ends the live challenge of a link, once.
 UPDATE challenges c SET ended_at = @now
-WHERE c.token_hash = @token_hash AND c.purpose = @purpose AND c.ended_at IS NULL AND NOT c.void AND c.expires_at > @now
+WHERE c.token_hash = @token_hash AND c.purpose = @purpose AND (c.ended_at IS NULL) IS TRUE AND NOT c.void AND (c.expires_at > @now) IS TRUE
 RETURNING c.id, c.user_id, c.address, c.registers, c.payload, c.tx, c.created_at;
 
 -- name: Try :one

@@ -32,7 +32,7 @@ func (q *Queries) Assign(ctx context.Context, db DBTX, arg AssignParams) (int64,
 
 const byToken = `-- name: ByToken :one
 SELECT c.id, c.user_id, c.address, c.tx, c.created_at FROM challenges c
-WHERE c.token_hash = $1 AND c.purpose = $2 AND c.ended_at IS NULL AND NOT c.void AND c.expires_at > $3
+WHERE c.token_hash = $1 AND c.purpose = $2 AND (c.ended_at IS NULL) IS TRUE AND NOT c.void AND (c.expires_at > $3) IS TRUE
 `
 
 type ByTokenParams struct {
@@ -49,7 +49,8 @@ type ByTokenRow struct {
 	CreatedAt time.Time
 }
 
-// ByToken reads the live challenge of a link.
+// ByToken reads the live challenge of a link. IS TRUE keeps a planner that does not know the table yet from reading all
+// that are alive.
 func (q *Queries) ByToken(ctx context.Context, db DBTX, arg ByTokenParams) (ByTokenRow, error) {
 	row := db.QueryRow(ctx, byToken, arg.TokenHash, arg.Purpose, arg.Now)
 	var i ByTokenRow
@@ -280,7 +281,7 @@ func (q *Queries) Spend(ctx context.Context, db DBTX, arg SpendParams) (int64, e
 
 const spendToken = `-- name: SpendToken :one
 UPDATE challenges c SET ended_at = $1
-WHERE c.token_hash = $2 AND c.purpose = $3 AND c.ended_at IS NULL AND NOT c.void AND c.expires_at > $1
+WHERE c.token_hash = $2 AND c.purpose = $3 AND (c.ended_at IS NULL) IS TRUE AND NOT c.void AND (c.expires_at > $1) IS TRUE
 RETURNING c.id, c.user_id, c.address, c.registers, c.payload, c.tx, c.created_at
 `
 
