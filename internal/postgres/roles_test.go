@@ -46,17 +46,22 @@ func TestOP06_ConnectionsActAsTheApplicationRole(t *testing.T) {
 			require.Equal(t, "42501", code(err), "%s: %v", statement, err)
 		}
 	})
-	t.Run("also when a connection left that role before", func(t *testing.T) {
-		r := b.Realm(t, "one")
-		require.NoError(t, b.DB.Pool().AcquireFunc(t.Context(), func(c *pgxpool.Conn) error {
+	t.Run("and work for nobody when they do not", func(t *testing.T) {
+		db, err := postgres.Open(t.Context(), postgres.Options{URL: b.URL(), MaxConns: 1, MinConns: 1, AllowSuperuser: true})
+		require.NoError(t, err)
+		defer db.Close()
+		r := db.Rows(b.Realm(t, "one").ID)
+		require.NoError(t, db.Pool().AcquireFunc(t.Context(), func(c *pgxpool.Conn) error {
 			_, err := c.Exec(t.Context(), `SET ROLE NONE`)
 			return err
 		}))
-		var role string
-		for range 20 {
-			require.NoError(t, r.QueryRow(t.Context(), `SELECT current_user`).Scan(&role))
-			require.Equal(t, postgres.AppRole, role)
-		}
+		require.ErrorContains(t, r.QueryRow(t.Context(), `SELECT 1`).Scan(new(int)), "no realm in this transaction")
+		_, err = r.Write().Exec(t.Context(), `DELETE FROM flows`)
+		require.ErrorContains(t, err, "no realm in this transaction")
+		require.ErrorContains(t, r.InTx(t.Context(), func(tx *postgres.Tx) error {
+			_, err := tx.Exec(t.Context(), `DELETE FROM flows`)
+			return err
+		}), "no realm in this transaction")
 	})
 }
 
