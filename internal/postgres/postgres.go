@@ -82,7 +82,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		registerUUID(conn.TypeMap())
 		return nil
 	}
-	cfg.PrepareConn = replan
+	cfg.PrepareConn = db.replan
 	db.config = cfg.Copy()
 	dial := cfg.ConnConfig.DialFunc
 	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -109,7 +109,7 @@ const used = "gatehouse.used"
 // plan that was made while the tables were empty finds rows by whatever index, since all are as cheap, and PostgreSQL
 // keeps it until it has analyzed the table, a minute later at best. So many rows may have come by then that every
 // sign-in reads them all. This way no plan is older than half of what a connection has done.
-func replan(ctx context.Context, conn *pgx.Conn) (bool, error) {
+func (db *DB) replan(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	data := conn.PgConn().CustomData()
 	n, ok := data[used].(*int)
 	if !ok {
@@ -121,6 +121,7 @@ func replan(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		return true, nil
 	}
 	_, err := conn.PgConn().Exec(ctx, "DISCARD PLANS").ReadAll()
+	db.counters.roundTrips.Add(-1) // it belongs to no operation
 	return err == nil, nil // a connection that is lost is replaced
 }
 

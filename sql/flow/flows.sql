@@ -23,10 +23,10 @@ SELECT
   coalesce(s.acr, '')::text AS session_acr, s.persistent AS session_persistent,
   coalesce(u.id, '00000000-0000-0000-0000-000000000000')::uuid AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status, coalesce(u.forgiven, 0)::integer AS forgiven,
   coalesce(CASE WHEN @with_names::boolean THEN u.claims END, '{}')::jsonb AS claims,
-  coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified,
+  coalesce(CASE WHEN @with_email::boolean THEN n.email END, '')::text AS email, coalesce(@with_email::boolean AND n.email_verified, false)::boolean AS email_verified,
   coalesce(p.must_change, '')::text AS must_change, p.changed_at AS password_changed_at,
-  coalesce((SELECT array_agg(i.canonical ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND @with_names::boolean), '{}')::text[] AS canonical_names,
-  coalesce((SELECT array_agg(i.display ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND @with_names::boolean), '{}')::text[] AS names,
+  coalesce(CASE WHEN @with_names::boolean THEN n.canonical END, '{}')::text[] AS canonical_names,
+  coalesce(CASE WHEN @with_names::boolean THEN n.display END, '{}')::text[] AS names,
   coalesce(k.scopes, '{}')::text[] AS consented_scopes
 FROM (SELECT 1) AS one
 LEFT JOIN flows f ON f.tx_hash = @tx_hash AND f.browser_hash = @browser_hash AND f.kind IN ('authorize', 'mailed') AND (f.ends_at > @now) IS TRUE
@@ -36,7 +36,9 @@ LEFT JOIN sessions s ON s.token_hash = @browser_hash AND s.ended_at IS NULL AND 
   AND s.seen_at + make_interval(secs => s.idle_seconds) > @now
 LEFT JOIN LATERAL (SELECT o.* FROM users o WHERE o.id = CASE
     WHEN f.redeemed_user_id IS NOT NULL THEN f.redeemed_user_id WHEN f.user_id IS NOT NULL THEN f.user_id ELSE s.user_id END LIMIT 1) AS u ON true
-LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email' AND @with_email::boolean
+LEFT JOIN LATERAL (SELECT array_agg(i.canonical) AS canonical, array_agg(i.display) AS display,
+    max(i.display) FILTER (WHERE i.kind = 'email') AS email, bool_or(i.kind = 'email' AND i.verified_at IS NOT NULL) AS email_verified
+  FROM (SELECT o.* FROM identifiers o WHERE o.user_id = u.id AND (@with_names::boolean OR @with_email::boolean) ORDER BY o.kind) AS i) AS n ON true
 LEFT JOIN passwords p ON p.user_id = u.id
 LEFT JOIN LATERAL (SELECT c.scopes FROM consents c WHERE c.user_id = u.id AND c.client_id = coalesce(f.client_id, @client_id) LIMIT 1) AS k ON true;
 

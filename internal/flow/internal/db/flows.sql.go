@@ -435,31 +435,33 @@ SELECT
   coalesce(s.acr, '')::text AS session_acr, s.persistent AS session_persistent,
   coalesce(u.id, '00000000-0000-0000-0000-000000000000')::uuid AS user_id, coalesce(u.subject, '')::text AS subject, coalesce(u.status, '')::text AS user_status, coalesce(u.forgiven, 0)::integer AS forgiven,
   coalesce(CASE WHEN $1::boolean THEN u.claims END, '{}')::jsonb AS claims,
-  coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified,
+  coalesce(CASE WHEN $2::boolean THEN n.email END, '')::text AS email, coalesce($2::boolean AND n.email_verified, false)::boolean AS email_verified,
   coalesce(p.must_change, '')::text AS must_change, p.changed_at AS password_changed_at,
-  coalesce((SELECT array_agg(i.canonical ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND $1::boolean), '{}')::text[] AS canonical_names,
-  coalesce((SELECT array_agg(i.display ORDER BY i.kind) FROM identifiers i WHERE i.user_id = u.id AND $1::boolean), '{}')::text[] AS names,
+  coalesce(CASE WHEN $1::boolean THEN n.canonical END, '{}')::text[] AS canonical_names,
+  coalesce(CASE WHEN $1::boolean THEN n.display END, '{}')::text[] AS names,
   coalesce(k.scopes, '{}')::text[] AS consented_scopes
 FROM (SELECT 1) AS one
-LEFT JOIN flows f ON f.tx_hash = $2 AND f.browser_hash = $3 AND f.kind IN ('authorize', 'mailed') AND (f.ends_at > $4) IS TRUE
-LEFT JOIN challenges c ON c.tx = $5::text AND c.tx <> '' AND c.ended_at IS NULL AND c.expires_at > $4 AND f.tx_hash IS NOT NULL
+LEFT JOIN flows f ON f.tx_hash = $3 AND f.browser_hash = $4 AND f.kind IN ('authorize', 'mailed') AND (f.ends_at > $5) IS TRUE
+LEFT JOIN challenges c ON c.tx = $6::text AND c.tx <> '' AND c.ended_at IS NULL AND c.expires_at > $5 AND f.tx_hash IS NOT NULL
 LEFT JOIN challenges x ON x.id = f.redeemed_challenge_id AND NOT x.void
-LEFT JOIN sessions s ON s.token_hash = $3 AND s.ended_at IS NULL AND (s.ends_at > $4) IS TRUE
-  AND s.seen_at + make_interval(secs => s.idle_seconds) > $4
+LEFT JOIN sessions s ON s.token_hash = $4 AND s.ended_at IS NULL AND (s.ends_at > $5) IS TRUE
+  AND s.seen_at + make_interval(secs => s.idle_seconds) > $5
 LEFT JOIN LATERAL (SELECT o.realm_id, o.id, o.subject, o.status, o.claims, o.created_at, o.updated_at, o.signed_out_at, o.forgiven FROM users o WHERE o.id = CASE
     WHEN f.redeemed_user_id IS NOT NULL THEN f.redeemed_user_id WHEN f.user_id IS NOT NULL THEN f.user_id ELSE s.user_id END LIMIT 1) AS u ON true
-LEFT JOIN identifiers e ON e.user_id = u.id AND e.kind = 'email' AND $6::boolean
+LEFT JOIN LATERAL (SELECT array_agg(i.canonical) AS canonical, array_agg(i.display) AS display,
+    max(i.display) FILTER (WHERE i.kind = 'email') AS email, bool_or(i.kind = 'email' AND i.verified_at IS NOT NULL) AS email_verified
+  FROM (SELECT o.realm_id, o.id, o.user_id, o.kind, o.canonical, o.display, o.verified_at, o.created_at FROM identifiers o WHERE o.user_id = u.id AND ($1::boolean OR $2::boolean) ORDER BY o.kind) AS i) AS n ON true
 LEFT JOIN passwords p ON p.user_id = u.id
 LEFT JOIN LATERAL (SELECT c.scopes FROM consents c WHERE c.user_id = u.id AND c.client_id = coalesce(f.client_id, $7) LIMIT 1) AS k ON true
 `
 
 type StateParams struct {
 	WithNames   bool
+	WithEmail   bool
 	TxHash      []byte
 	BrowserHash []byte
 	Now         time.Time
 	Tx          string
-	WithEmail   bool
 	ClientID    string
 }
 
@@ -521,11 +523,11 @@ type StateRow struct {
 func (q *Queries) State(ctx context.Context, db DBTX, arg StateParams) (StateRow, error) {
 	row := db.QueryRow(ctx, state,
 		arg.WithNames,
+		arg.WithEmail,
 		arg.TxHash,
 		arg.BrowserHash,
 		arg.Now,
 		arg.Tx,
-		arg.WithEmail,
 		arg.ClientID,
 	)
 	var i StateRow
