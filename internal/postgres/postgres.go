@@ -122,7 +122,7 @@ func (db *DB) replan(ctx context.Context, conn *pgx.Conn) (bool, error) {
 	}
 	_, err := conn.PgConn().Exec(ctx, "DISCARD PLANS").ReadAll()
 	db.counters.roundTrips.Add(-1) // it belongs to no operation
-	return err == nil, nil // a connection that is lost is replaced
+	return err == nil, nil         // a connection that is lost is replaced
 }
 
 func orDefault(v, d int32) int32 {
