@@ -39,7 +39,7 @@ lint: $(LINT) ## run the linters alone
 	$(LINT) run ./...
 
 # Where goroutines meet, and of the whole program what happens at once. The race detector needs a C compiler.
-RACE := client event keyset limit/... mail/... password password/policy postgres realm safehttp session telemetry web worker
+RACE := client event grant keyset limit/... mail/... password password/policy postgres realm safehttp session telemetry web worker
 RACE_TOGETHER := AtOnce|Against|JW05|Neighbour|ProgramsWhile
 
 race: bin/gatehouse ## look for data races with the race detector

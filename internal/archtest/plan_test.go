@@ -62,7 +62,7 @@ var hot = []struct{ domain, name string }{
 	{"grant", "ByID"},
 	{"grant", "Exchange"},
 	{"grant", "Rotate"},
-	{"grant", "TokenState"},
+	{"grant", "TokenStates"},
 	{"grant", "Person"},
 	{"grant", "RevokeBySession"},
 	{"session", "Reauthenticate"},
@@ -86,7 +86,7 @@ func values(n int) map[string]string {
 		"ends_at": "timestamptz '2027-01-01'", "idle_at": "timestamptz '2027-01-01'", "never": "timestamptz '9999-01-01'",
 		"expires_at": "timestamptz '2027-01-01'", "with_names": "true", "with_email": "true", "tx_hash": hash, "browser_hash": hash,
 		"token_hash": hash, "code_hash": hash, "tx": fmt.Sprintf("'%d'", n), "client_id": fmt.Sprintf("'client%d'", n), "canonical": fmt.Sprintf("'user%d'", n),
-		"grant_id": id(4), "session_id": id(3), "user_id": id(1), "jti": "'none'", "generation": "1", "seen": "1", "used_from": "NULL",
+		"grant_id": id(4), "grant_ids": "ARRAY[" + id(4) + "]", "jtis": "'{none}'::text[]", "session_id": id(3), "user_id": id(1), "jti": "'none'", "generation": "1", "seen": "1", "used_from": "NULL",
 		"event": "NULL", "amr": "'{pwd}'", "acr": "'1'", "persistent": "false", "idle_seconds": "60", "notice": "''", "purpose": "'verify'", "another": "false",
 		"counters": fmt.Sprintf("'{a%d,b%d,c%d}'::text[]", n, n, n), "most": "1",
 	}

@@ -3,30 +3,14 @@ package grant
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/grant/internal/db"
-	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
-
-// TokenLive tells by one statement whether an access token that is good by itself still counts. id is the
-// authorization that it came of, uuid.Nil when it came of none.
-func TokenLive(ctx context.Context, r postgres.Reader, id uuid.UUID, jti string, now time.Time) (bool, error) {
-	p := db.TokenStateParams{Jti: jti, Now: now}
-	if id != uuid.Nil {
-		p.GrantID = &id
-	}
-	state, err := db.New().TokenState(ctx, r, p)
-	if err != nil {
-		return false, fmt.Errorf("read what became of a token: %w", err)
-	}
-	return state.Live && !state.Revoked, nil
-}
 
 // Token is an access token to be revoked by itself.
 type Token struct {

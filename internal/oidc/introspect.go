@@ -87,7 +87,7 @@ func (p *Provider) inspect(ctx context.Context, r realm.Realm, cl client.Client,
 	if err != nil {
 		return accesstoken.Introspection{}, nil //nolint:nilerr // a token that names no authorization of ours is inactive
 	}
-	live, err := grant.TokenLive(ctx, r, id, claims.ID, p.Now())
+	live, err := p.live.Token(ctx, r, id, claims.ID, p.Now())
 	if err != nil || !live {
 		return accesstoken.Introspection{}, err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
+	"github.com/gatehouse-id/gatehouse/internal/grant"
 	"github.com/gatehouse-id/gatehouse/internal/keyset"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/accesstoken"
 	"github.com/gatehouse-id/gatehouse/internal/oidc/admission"
@@ -51,6 +52,7 @@ type Provider struct {
 	Options
 	fosite    fosite.OAuth2Provider
 	verified  *realm.Recent[tokenDigest, accesstoken.Claims]
+	live      *grant.Live
 	documents *metadata.Documents
 	origins   crossorigin.Policy
 }
@@ -71,7 +73,7 @@ func New(o Options) *Provider {
 	}
 	return &Provider{
 		Options: o, fosite: fosite.NewOAuth2Provider(st, cfg), verified: realm.NewRecent[tokenDigest, accesstoken.Claims](verifiedBound),
-		documents: metadata.New(o.Locales), origins: crossorigin.Policy{Clients: o.Clients, Log: o.Log},
+		live: grant.NewLive(), documents: metadata.New(o.Locales), origins: crossorigin.Policy{Clients: o.Clients, Log: o.Log},
 	}
 }
 

@@ -1,11 +1,13 @@
--- name: TokenState :one
--- TokenState tells by one statement whether an access token still counts: its authorization lives, when it came of
--- one, its person is active, and it was not revoked by itself.
-SELECT (sqlc.narg(grant_id)::uuid IS NULL OR EXISTS (
-    SELECT 1 FROM grants g WHERE g.id = sqlc.narg(grant_id) AND g.revoked_at IS NULL AND g.ends_at > @now
-      AND (SELECT u.status FROM users u WHERE u.id = g.user_id) = 'active'
-  ))::boolean AS live,
-  EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.jti = @jti) AS revoked;
+-- name: TokenStates :many
+-- TokenStates tells by one statement which access tokens still count: their authorizations live, when they came of one, the
+-- persons are active, and they were not revoked by themselves. The zero id is of no authorization. Each subselect finds one
+-- row by its key; EXISTS might be answered by reading all.
+SELECT t.grant_id::uuid AS grant_id, t.jti::text AS jti,
+  ((t.grant_id = '00000000-0000-0000-0000-000000000000' OR (
+    SELECT (SELECT u.status FROM users u WHERE u.id = g.user_id) = 'active'
+    FROM grants g WHERE g.id = t.grant_id AND g.revoked_at IS NULL AND (g.ends_at > @now) IS TRUE
+  ) IS TRUE) AND (SELECT true FROM revoked_tokens r WHERE r.jti = t.jti) IS NOT TRUE)::boolean AS live
+FROM (SELECT unnest(@grant_ids::uuid[]) AS grant_id, unnest(@jtis::text[]) AS jti) AS t;
 
 -- name: RevokeToken :one
 -- RevokeToken revokes a single access token and records it. No row: it was revoked before.

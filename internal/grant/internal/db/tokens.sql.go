@@ -52,30 +52,46 @@ func (q *Queries) RevokeToken(ctx context.Context, db DBTX, arg RevokeTokenParam
 	return record_event, err
 }
 
-const tokenState = `-- name: TokenState :one
-SELECT ($1::uuid IS NULL OR EXISTS (
-    SELECT 1 FROM grants g WHERE g.id = $1 AND g.revoked_at IS NULL AND g.ends_at > $2
-      AND (SELECT u.status FROM users u WHERE u.id = g.user_id) = 'active'
-  ))::boolean AS live,
-  EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.jti = $3) AS revoked
+const tokenStates = `-- name: TokenStates :many
+SELECT t.grant_id::uuid AS grant_id, t.jti::text AS jti,
+  ((t.grant_id = '00000000-0000-0000-0000-000000000000' OR (
+    SELECT (SELECT u.status FROM users u WHERE u.id = g.user_id) = 'active'
+    FROM grants g WHERE g.id = t.grant_id AND g.revoked_at IS NULL AND (g.ends_at > $1) IS TRUE
+  ) IS TRUE) AND (SELECT true FROM revoked_tokens r WHERE r.jti = t.jti) IS NOT TRUE)::boolean AS live
+FROM (SELECT unnest($2::uuid[]) AS grant_id, unnest($3::text[]) AS jti) AS t
 `
 
-type TokenStateParams struct {
-	GrantID *uuid.UUID
-	Now     time.Time
+type TokenStatesParams struct {
+	Now      time.Time
+	GrantIds []uuid.UUID
+	Jtis     []string
+}
+
+type TokenStatesRow struct {
+	GrantID uuid.UUID
 	Jti     string
-}
-
-type TokenStateRow struct {
 	Live    bool
-	Revoked bool
 }
 
-// TokenState tells by one statement whether an access token still counts: its authorization lives, when it came of
-// one, its person is active, and it was not revoked by itself.
-func (q *Queries) TokenState(ctx context.Context, db DBTX, arg TokenStateParams) (TokenStateRow, error) {
-	row := db.QueryRow(ctx, tokenState, arg.GrantID, arg.Now, arg.Jti)
-	var i TokenStateRow
-	err := row.Scan(&i.Live, &i.Revoked)
-	return i, err
+// TokenStates tells by one statement which access tokens still count: their authorizations live, when they came of one, the
+// persons are active, and they were not revoked by themselves. The zero id is of no authorization. Each subselect finds one
+// row by its key; EXISTS might be answered by reading all.
+func (q *Queries) TokenStates(ctx context.Context, db DBTX, arg TokenStatesParams) ([]TokenStatesRow, error) {
+	rows, err := db.Query(ctx, tokenStates, arg.Now, arg.GrantIds, arg.Jtis)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []TokenStatesRow
+	for rows.Next() {
+		var i TokenStatesRow
+		if err := rows.Scan(&i.GrantID, &i.Jti, &i.Live); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
