@@ -63,7 +63,7 @@ var hot = []struct{ domain, name string }{
 	{"grant", "Exchange"},
 	{"grant", "Rotate"},
 	{"grant", "TokenStates"},
-	{"grant", "Person"},
+	{"grant", "People"},
 	{"grant", "RevokeBySession"},
 	{"session", "Reauthenticate"},
 	{"session", "Rotate"},

@@ -79,7 +79,7 @@ func (b *bundle) byCode(t *testing.T, r realm.Realm, code grant.Code) (grant.Gra
 
 func (b *bundle) person(t *testing.T, g grant.Grant) (grant.Person, error) {
 	t.Helper()
-	return grant.PersonOf(t.Context(), b.realm, g.ID, "a token id", b.Clock.Now())
+	return grant.NewLive().Person(t.Context(), b.realm, g.ID, "a token id", b.Clock.Now())
 }
 
 func (b *bundle) read(t *testing.T, code grant.Code) grant.Grant {

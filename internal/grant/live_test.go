@@ -2,6 +2,7 @@ package grant_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/gatehouse-id/gatehouse/internal/grant"
 	"github.com/gatehouse-id/gatehouse/internal/postgres"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
 
 // gated are rows whose statements begin when the gate lets them.
@@ -142,6 +144,25 @@ func TestLive(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 		c.open()
 		c.answers.Wait()
+	})
+	t.Run("each learns of the person they asked for", func(t *testing.T) {
+		t.Parallel()
+		l := grant.NewLive()
+		var answers sync.WaitGroup
+		for range 20 {
+			answers.Go(func() {
+				p, err := l.Person(t.Context(), b.realm, alive, "fine", b.Clock.Now())
+				if err != nil || p.Subject != b.ann.Subject || p.Email != "Ann@example.org" || p.Claims.Name != "Ann" {
+					t.Errorf("%+v, %v", p, err)
+				}
+			})
+			answers.Go(func() {
+				if p, err := l.Person(t.Context(), b.realm, dead, "fine", b.Clock.Now()); !errors.Is(err, realm.ErrUnknown) {
+					t.Errorf("%+v, %v", p, err)
+				}
+			})
+		}
+		answers.Wait()
 	})
 	t.Run("all who share a statement hear of its failure", func(t *testing.T) {
 		t.Parallel()

@@ -79,7 +79,7 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 	ctx, u := p.begin(event.By(ctx, event.Client, cl.ClientID), r, cl)
 	if cl.ClaimsInIDToken { // one read more, for these clients only
 		u.Claims = func(ctx context.Context, g grant.Grant) (grant.Person, error) {
-			return grant.PersonOf(ctx, r, g.ID, "", u.Now)
+			return p.live.Person(ctx, r, g.ID, "", u.Now)
 		}
 	}
 	if err := p.chooseKeys(ctx, u, cl); err != nil {

@@ -64,7 +64,7 @@ func (p *Provider) userinfo(c *echo.Context) error {
 	if err != nil {
 		return p.refuseBearer(c, refuse(codeInvalidToken, "The access token is nobody's."))
 	}
-	person, err := grant.PersonOf(ctx, r, id, claims.ID, p.Now())
+	person, err := p.live.Person(ctx, r, id, claims.ID, p.Now())
 	if errors.Is(err, realm.ErrUnknown) {
 		return p.refuseBearer(c, refuse(codeInvalidToken, "The access token is revoked."))
 	}

@@ -70,16 +70,18 @@ SELECT record_event(@event) FROM revoked;
 -- RevokeBySession ends what was authorized in a session and is not meant to outlive it (offline_access).
 UPDATE grants g SET revoked_at = @now WHERE g.session_id = @session_id AND g.revoked_at IS NULL AND NOT g.offline;
 
--- name: Person :one
--- Person reads what userinfo answers with: the person of a live authorization and the names that are theirs.
-SELECT g.scopes, u.subject, u.claims,
+-- name: People :many
+-- People reads what userinfo answers with: the persons of live authorizations and the names that are theirs. LIMIT 1 has
+-- each row found by its key.
+SELECT t.grant_id::uuid AS grant_id, t.jti::text AS jti, g.scopes, u.subject, u.claims,
   coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified,
   coalesce(n.display, '')::text AS username, u.updated_at
-FROM grants g CROSS JOIN LATERAL (SELECT p.* FROM users p WHERE p.id = g.user_id LIMIT 1) AS u
+FROM (SELECT unnest(@grant_ids::uuid[]) AS grant_id, unnest(@jtis::text[]) AS jti) AS t
+CROSS JOIN LATERAL (SELECT o.* FROM grants o WHERE o.id = t.grant_id AND o.revoked_at IS NULL AND (o.ends_at > @now) IS TRUE LIMIT 1) AS g
+CROSS JOIN LATERAL (SELECT p.* FROM users p WHERE p.id = g.user_id AND p.status = 'active' LIMIT 1) AS u
 LEFT JOIN LATERAL (SELECT i.display, i.verified_at FROM identifiers i WHERE i.user_id = g.user_id AND i.kind = 'email' LIMIT 1) AS e ON true
 LEFT JOIN LATERAL (SELECT i.display FROM identifiers i WHERE i.user_id = g.user_id AND i.kind = 'username' LIMIT 1) AS n ON true
-WHERE g.id = @id AND g.revoked_at IS NULL AND g.ends_at > @now AND u.status = 'active'
-  AND NOT EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.jti = @jti);
+WHERE (SELECT true FROM revoked_tokens r WHERE r.jti = t.jti) IS NOT TRUE;
 
 -- name: DeleteEnded :execrows
 -- DeleteEnded deletes authorizations that have ended, a batch at a time.

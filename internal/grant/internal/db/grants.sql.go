@@ -252,24 +252,27 @@ func (q *Queries) Issue(ctx context.Context, db DBTX, arg IssueParams) (int64, e
 	return result.RowsAffected(), nil
 }
 
-const person = `-- name: Person :one
-SELECT g.scopes, u.subject, u.claims,
+const people = `-- name: People :many
+SELECT t.grant_id::uuid AS grant_id, t.jti::text AS jti, g.scopes, u.subject, u.claims,
   coalesce(e.display, '')::text AS email, (e.verified_at IS NOT NULL)::boolean AS email_verified,
   coalesce(n.display, '')::text AS username, u.updated_at
-FROM grants g CROSS JOIN LATERAL (SELECT p.realm_id, p.id, p.subject, p.status, p.claims, p.created_at, p.updated_at, p.signed_out_at, p.forgiven FROM users p WHERE p.id = g.user_id LIMIT 1) AS u
+FROM (SELECT unnest($1::uuid[]) AS grant_id, unnest($2::text[]) AS jti) AS t
+CROSS JOIN LATERAL (SELECT o.realm_id, o.id, o.client_id, o.user_id, o.session_id, o.scopes, o.audience, o.request, o.auth_time, o.amr, o.acr, o.created_at, o.code_hash, o.code_expires_at, o.code_used_at, o.generation, o.rotated_at, o.used_from, o.idle_at, o.ends_at, o.offline, o.revoked_at FROM grants o WHERE o.id = t.grant_id AND o.revoked_at IS NULL AND (o.ends_at > $3) IS TRUE LIMIT 1) AS g
+CROSS JOIN LATERAL (SELECT p.realm_id, p.id, p.subject, p.status, p.claims, p.created_at, p.updated_at, p.signed_out_at, p.forgiven FROM users p WHERE p.id = g.user_id AND p.status = 'active' LIMIT 1) AS u
 LEFT JOIN LATERAL (SELECT i.display, i.verified_at FROM identifiers i WHERE i.user_id = g.user_id AND i.kind = 'email' LIMIT 1) AS e ON true
 LEFT JOIN LATERAL (SELECT i.display FROM identifiers i WHERE i.user_id = g.user_id AND i.kind = 'username' LIMIT 1) AS n ON true
-WHERE g.id = $1 AND g.revoked_at IS NULL AND g.ends_at > $2 AND u.status = 'active'
-  AND NOT EXISTS (SELECT 1 FROM revoked_tokens r WHERE r.jti = $3)
+WHERE (SELECT true FROM revoked_tokens r WHERE r.jti = t.jti) IS NOT TRUE
 `
 
-type PersonParams struct {
-	ID  uuid.UUID
-	Now time.Time
-	Jti string
+type PeopleParams struct {
+	GrantIds []uuid.UUID
+	Jtis     []string
+	Now      time.Time
 }
 
-type PersonRow struct {
+type PeopleRow struct {
+	GrantID       uuid.UUID
+	Jti           string
 	Scopes        []string
 	Subject       string
 	Claims        []byte
@@ -279,20 +282,36 @@ type PersonRow struct {
 	UpdatedAt     time.Time
 }
 
-// Person reads what userinfo answers with: the person of a live authorization and the names that are theirs.
-func (q *Queries) Person(ctx context.Context, db DBTX, arg PersonParams) (PersonRow, error) {
-	row := db.QueryRow(ctx, person, arg.ID, arg.Now, arg.Jti)
-	var i PersonRow
-	err := row.Scan(
-		&i.Scopes,
-		&i.Subject,
-		&i.Claims,
-		&i.Email,
-		&i.EmailVerified,
-		&i.Username,
-		&i.UpdatedAt,
-	)
-	return i, err
+// People reads what userinfo answers with: the persons of live authorizations and the names that are theirs. LIMIT 1 has
+// each row found by its key.
+func (q *Queries) People(ctx context.Context, db DBTX, arg PeopleParams) ([]PeopleRow, error) {
+	rows, err := db.Query(ctx, people, arg.GrantIds, arg.Jtis, arg.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []PeopleRow
+	for rows.Next() {
+		var i PeopleRow
+		if err := rows.Scan(
+			&i.GrantID,
+			&i.Jti,
+			&i.Scopes,
+			&i.Subject,
+			&i.Claims,
+			&i.Email,
+			&i.EmailVerified,
+			&i.Username,
+			&i.UpdatedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const revoke = `-- name: Revoke :one
