@@ -15,9 +15,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/gatehouse-id/gatehouse/internal/app"
 	"github.com/gatehouse-id/gatehouse/internal/postgres/devpg"
+	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/testdb"
 )
 
@@ -494,10 +496,22 @@ func TestADeadPoolIsNoticedAtOnce(t *testing.T) {
 	w, through := newWire(t, testdb.NewURL(t))
 	i := startWith(t, through, func(*app.Process, *app.Options) {}, realmFile("one"))
 	b := newBrowser(t)
-	live := token(t, i, "one", exchange(b.code(i, "one")))
 	for range 3 {
-		code := b.code(i, "one")
-		together(func(int) response { r, _ := userinfo(t, i, "one", live.AccessToken); return r })
+		code, r := b.code(i, "one"), i.Realm(t, "one")
+		var begun sync.WaitGroup
+		begun.Add(5)
+		var all errgroup.Group
+		for range 5 {
+			all.Go(func() error {
+				return r.InTx(t.Context(), func(tx realm.Tx) error {
+					_, err := tx.Exec(t.Context(), "SELECT 1")
+					begun.Done()
+					begun.Wait()
+					return err
+				})
+			})
+		}
+		require.NoError(t, all.Wait())
 		_, open, _, _ := i.DB.PoolStats()
 		require.Greater(t, open, int32(2))
 		w.cut()
