@@ -98,7 +98,7 @@ func TestLive(t *testing.T) {
 		c.open()
 		c.answers.Wait()
 		require.EqualValues(t, 2, c.rows.statements.Load())
-		require.Zero(t, c.Realms(), "nothing is remembered")
+		require.Eventually(t, func() bool { return c.Realms() == 0 }, 10*time.Second, time.Millisecond, "nothing is remembered")
 	})
 	t.Run("an answer is from after its question", func(t *testing.T) {
 		t.Parallel()
@@ -144,6 +144,24 @@ func TestLive(t *testing.T) {
 		require.ErrorIs(t, err, context.Canceled)
 		c.open()
 		c.answers.Wait()
+	})
+	t.Run("a panic is an error to those who share it, AU-06", func(t *testing.T) {
+		t.Parallel()
+		gate, failed := make(chan struct{}), atomic.Int64{}
+		l, rows := grant.NewLive(), gated{b.realm, func(int64) { <-gate; panic("oops") }, new(atomic.Int64)}
+		var answers sync.WaitGroup
+		for range 5 {
+			answers.Go(func() {
+				if _, err := l.Token(t.Context(), rows, uuid.Nil, "x", b.Clock.Now()); err != nil {
+					failed.Add(1)
+				}
+			})
+		}
+		require.Eventually(t, func() bool { return l.Waiting(b.realm.ID) == 4 }, 10*time.Second, time.Millisecond)
+		close(gate)
+		answers.Wait()
+		require.EqualValues(t, 5, failed.Load())
+		require.Eventually(t, func() bool { return l.Realms() == 0 }, 10*time.Second, time.Millisecond)
 	})
 	t.Run("each learns of the person they asked for", func(t *testing.T) {
 		t.Parallel()

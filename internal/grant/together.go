@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -131,10 +132,20 @@ func (t *together[Q, A]) settle(ctx context.Context, r postgres.Reader, question
 			now = q.now
 		}
 	}
-	answers, err := t.ask(ctx, r, asked, now)
+	answers, err := t.guarded(ctx, r, asked, now)
 	for i, q := range questions {
 		if q.err = err; err == nil {
 			q.answer = answers[i]
 		}
 	}
+}
+
+// guarded turns a panic into an error: those who wait must hear of it, and no request takes the process along (AU-06).
+func (t *together[Q, A]) guarded(ctx context.Context, r postgres.Reader, questions []Q, now time.Time) (answers []A, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return t.ask(ctx, r, questions, now)
 }
