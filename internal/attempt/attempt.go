@@ -97,11 +97,7 @@ func (c Counters) Reserve(ctx context.Context, r realm.Realm, g realm.Guesses, t
 	if v.names, err = t.names(r); err != nil {
 		return Reservation{}, 0, err
 	}
-	var wait time.Duration
-	err = change(ctx, r, v.names, func(s *[kinds]state) bool {
-		v.locks, wait = admit(v.policies, s, v.moment())
-		return wait == 0
-	})
+	wait, err := v.reserve(ctx)
 	if err != nil {
 		return Reservation{}, 0, fmt.Errorf("count a try: %w", err)
 	}
@@ -112,6 +108,23 @@ func (c Counters) Reserve(ctx context.Context, r realm.Realm, g realm.Guesses, t
 		return Reservation{}, wait, nil
 	}
 	return v, 0, nil
+}
+
+// reserve returns the time to wait instead. Whoever must wait learns it without a lock: however many hammer at an account,
+// they do not hold up those who may try.
+func (v *Reservation) reserve(ctx context.Context) (wait time.Duration, err error) {
+	now, err := read(ctx, v.realm, v.names)
+	if err != nil {
+		return 0, err
+	}
+	if _, wait = admit(v.policies, &now, v.moment()); wait > 0 {
+		return wait, nil
+	}
+	err = change(ctx, v.realm, v.names, func(s *[kinds]state) bool {
+		v.locks, wait = admit(v.policies, s, v.moment())
+		return wait == 0
+	})
+	return wait, err
 }
 
 // patience is how long Await waits. It asks again after askAgain, and after twice as long each time, up to askSeldom.

@@ -124,6 +124,17 @@ func TestLG01_ThreeCounters(t *testing.T) {
 		}
 		b.guesses5(t, "bob", far)
 	})
+	t.Run("whoever_waits_is_told_so_while_others_are_counted", func(t *testing.T) {
+		t.Parallel()
+		b := setup(t)
+		b.guesses5(t, "alice", home)
+		require.NoError(t, b.realm.InTx(t.Context(), func(tx realm.Tx) error {
+			_, err := tx.Exec(t.Context(), "SELECT pg_advisory_xact_lock(hashtextextended(counter, 0)) FROM attempts")
+			require.NoError(t, err)
+			require.Equal(t, time.Second, b.guess(t, "alice", far))
+			return nil
+		}))
+	})
 	t.Run("the_addresses_failures_leak", func(t *testing.T) {
 		t.Parallel()
 		b := setup(t)

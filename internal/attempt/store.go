@@ -7,8 +7,23 @@ import (
 	"time"
 
 	"github.com/gatehouse-id/gatehouse/internal/attempt/internal/db"
+	"github.com/gatehouse-id/gatehouse/internal/postgres"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
+
+// read is what is known of a try's counters.
+func read(ctx context.Context, r postgres.Reader, names [kinds]string) (states [kinds]state, err error) {
+	rows, err := db.New().FindCounters(ctx, r, names[:])
+	if err != nil {
+		return states, fmt.Errorf("read counters: %w", err)
+	}
+	for _, row := range rows {
+		states[slices.Index(names[:], row.Counter)] = state{
+			failures: row.Failures, since: row.Since, until: row.WaitUntil, forget: row.ForgetAt, trusted: row.TrustedUntil,
+		}
+	}
+	return states, nil
+}
 
 // change lets do change what is known of a try's counters, which nobody else does meanwhile. It stores them where do
 // says so.
@@ -20,15 +35,9 @@ func change(ctx context.Context, r realm.Realm, names [kinds]string, do func(s *
 		if err := q.LockCounters(ctx, tx, ordered); err != nil {
 			return fmt.Errorf("lock counters: %w", err)
 		}
-		rows, err := q.FindCounters(ctx, tx, ordered)
+		states, err := read(ctx, tx, names)
 		if err != nil {
-			return fmt.Errorf("read counters: %w", err)
-		}
-		var states [kinds]state
-		for _, row := range rows {
-			states[slices.Index(names[:], row.Counter)] = state{
-				failures: row.Failures, since: row.Since, until: row.WaitUntil, forget: row.ForgetAt, trusted: row.TrustedUntil,
-			}
+			return err
 		}
 		if !do(&states) {
 			return nil
