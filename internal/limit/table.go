@@ -25,7 +25,7 @@ const (
 //
 // A full table makes room by dropping a dead entry or else, of a random sample,
 // the entry of the lowest worth. An attacker who floods it with new keys thereby
-// drops mostly their own, because keys with failures are worth more.
+// drops mostly their own, because keys that are nearly used up are worth more.
 type table[V any] struct {
 	entries map[digest]V
 	limit   int

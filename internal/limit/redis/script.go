@@ -31,7 +31,7 @@ return {1, math.floor((now - allowed) / every), 0}
 
 func micros(d time.Duration) string { return strconv.FormatInt(d.Microseconds(), 10) }
 
-// clock is what the script gets as its time: nothing, so that they ask Redis, outside of tests.
+// clock is what the script gets as its time: nothing, so that it asks Redis, outside of tests.
 func (s *Source) clock() string {
 	if s.o.Clock == nil {
 		return ""

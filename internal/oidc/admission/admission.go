@@ -108,7 +108,7 @@ func (g *Gate) suspected(ctx context.Context, r realm.Realm, from, pair string, 
 
 // count takes a try from the rates of the client at the address, and of the address: ten at once and a hundred, and one
 // more every ten and every six seconds. None goes by application alone: a stranger must not be able to delay an application
-// elsewhere. Secrets hold 256 bits; this spares the log and the processor.
+// elsewhere. The secrets that Gatehouse makes hold 256 bits: no delay has to protect them.
 func (g *Gate) count(ctx context.Context, r realm.Realm, from, pair string) error {
 	if err := decided(g.failures.Spend(ctx, pair, limit.Rate{Burst: 10, Every: 10 * time.Second})); err != nil {
 		return err
