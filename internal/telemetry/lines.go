@@ -6,15 +6,17 @@ import (
 	"time"
 )
 
-// lines gathers the lines of a busy server's log, so that they go out many at a time: a line for each request costs
-// more to write than to make. A line waits for lineDelay at most, and not at all once a warning or an error follows it.
+// lines writes the lines of a log, and gathers those of a busy server, so that they go out many at a time: a line for each
+// request costs more to write than to make. A gathered line waits for lineDelay at most, and not at all once an urgent one
+// follows it.
 type lines struct {
-	w io.Writer
+	w     io.Writer
+	rooms sync.Pool // of *line
 
 	mu      sync.Mutex
 	pending []byte
-	timer   *time.Timer
-	err     error // of a write that nobody waited for
+	timer   *time.Timer // nil when lines go one by one
+	err     error       // of a write that nobody waited for
 }
 
 const (
@@ -22,26 +24,41 @@ const (
 	lineRoom  = 32 << 10
 )
 
-func newLines(w io.Writer) *lines {
+// gather returns lines that wait for each other.
+func gather(w io.Writer) *lines {
 	l := &lines{w: w, pending: make([]byte, 0, lineRoom+maxText)}
 	l.timer = time.AfterFunc(lineDelay, l.late)
 	return l
 }
 
-// Write keeps a copy of p, which is one whole line. It returns the error of an earlier write, once.
-func (l *lines) Write(p []byte) (int, error) {
+// room is where a line is made; free takes it back.
+func (l *lines) room() *line {
+	if made, ok := l.rooms.Get().(*line); ok {
+		return made
+	}
+	return &line{b: make([]byte, 0, 1<<10)}
+}
+
+func (l *lines) free(made *line) {
+	if cap(made.b) <= maxText {
+		l.rooms.Put(made)
+	}
+}
+
+// write takes a copy of a whole line. It returns the error of an earlier write, once.
+func (l *lines) write(p []byte, urgent bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.pending) == 0 {
+	if len(l.pending) == 0 && l.timer != nil {
 		l.timer.Reset(lineDelay)
 	}
 	l.pending = append(l.pending, p...)
-	if len(l.pending) >= lineRoom {
+	if urgent || l.timer == nil || len(l.pending) >= lineRoom {
 		l.flush()
 	}
 	err := l.err
 	l.err = nil
-	return len(p), err
+	return err
 }
 
 // finish writes what waits.

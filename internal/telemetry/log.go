@@ -10,7 +10,6 @@ package telemetry
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -23,37 +22,27 @@ import (
 // that may carry a secret are masked (see redact), control characters are
 // escaped, and request_id and realm are added from the context.
 func NewLogger(w io.Writer, format string, level slog.Leveler) (*slog.Logger, error) {
-	inner, err := newInner(w, format, level, terminal(w))
-	if err != nil {
-		return nil, err
-	}
-	return slog.New(&handler{root: inner, inner: inner}), nil
+	return newLogger(&lines{w: w}, format, level, terminal(w))
 }
 
 // NewServerLogger is NewLogger for a server, whose lines leave many at a time: each within 50 ms, a warning or an error
 // at once and with all before it. A process that is killed loses what had not left. To a terminal lines go one by one.
 // Nothing else may write to w before finish, which writes what is left, and is called at the end.
 func NewServerLogger(w io.Writer, format string, level slog.Leveler) (log *slog.Logger, finish func() error, err error) {
-	if terminal(w) {
-		log, err = NewLogger(w, format, level)
-		return log, func() error { return nil }, err
+	out := &lines{w: w}
+	if !terminal(w) {
+		out = gather(w)
 	}
-	gathered := newLines(w)
-	inner, err := newInner(gathered, format, level, false)
-	if err != nil {
-		return nil, nil, err
-	}
-	return slog.New(&handler{lines: gathered, root: inner, inner: inner}), gathered.finish, nil
+	log, err = newLogger(out, format, level, terminal(w))
+	return log, out.finish, err
 }
 
-func newInner(w io.Writer, format string, level slog.Leveler, watched bool) (slog.Handler, error) {
-	// Not by ReplaceAttr: with it slog writes each attribute, time and level too, by a slower way.
-	options := &slog.HandlerOptions{Level: level}
+func newLogger(out *lines, format string, level slog.Leveler, watched bool) (*slog.Logger, error) {
 	switch {
 	case format == "text", format == "auto" && watched:
-		return slog.NewTextHandler(w, options), nil
+		return slog.New(&handler{out: out, level: level}), nil
 	case format == "json", format == "auto":
-		return slog.NewJSONHandler(w, options), nil
+		return slog.New(&handler{out: out, level: level, json: true}), nil
 	}
 	return nil, fmt.Errorf("unknown log format %q", format)
 }
@@ -107,77 +96,72 @@ func factsOf(ctx context.Context) (facts, *facts) {
 	return facts{}, nil
 }
 
-func (f facts) appendTo(attrs []slog.Attr) []slog.Attr {
+func (f facts) appendTo(l *line) {
 	if f.requestID != "" {
-		attrs = append(attrs, slog.String("request_id", f.requestID))
+		l.key("request_id")
+		l.text(f.requestID)
 	}
 	if f.realm != "" {
-		attrs = append(attrs, slog.String("realm", f.realm))
+		l.key("realm")
+		l.text(f.realm)
 	}
-	return attrs
 }
 
-// handler redacts each record and adds the facts of the context to it, at the top level even when the logger has open
-// groups: it then replays what was done to it on the root handler.
+// handler writes a record as a line: time, level, message, then the facts of the context, at the top level even when the
+// logger has open groups, and then the attributes, redacted. It is a handler of its own because slog's take four times as
+// long for the line that every request leaves, of which half is to redact in a handler before theirs.
 type handler struct {
-	lines  *lines // that urgent records do not wait in; nil when nothing waits
-	root   slog.Handler
-	inner  slog.Handler
-	steps  []func(slog.Handler) slog.Handler
+	out    *lines
+	level  slog.Leveler
+	json   bool
+	given  []byte   // what With and WithGroup gave, as it is written
 	groups []string // that are open
 }
 
-func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
-	return h.inner.Enabled(ctx, level)
-}
+// Enabled implements slog.Handler.
+func (h *handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level.Level() }
 
+// Handle implements slog.Handler.
 func (h *handler) Handle(ctx context.Context, record slog.Record) error {
-	var room [12]slog.Attr // most lines have fewer, and then stay off the heap
-	attrs := room[:0]
+	l := h.out.room()
+	defer h.out.free(l)
+	l.b, l.json, l.groups = l.b[:0], h.json, nil
+	l.start(record)
+	if f, _ := factsOf(ctx); f != (facts{}) {
+		f.appendTo(l)
+	}
+	l.b, l.groups = append(l.b, h.given...), h.groups
 	record.Attrs(func(attr slog.Attr) bool {
-		attrs = append(attrs, redact(h.groups, attr))
+		l.attr(redact(h.groups, attr))
 		return true
 	})
-	f, _ := factsOf(ctx)
-	target := h.inner
-	if len(h.groups) == 0 {
-		attrs = f.appendTo(attrs)
-	} else if f != (facts{}) {
-		target = h.root.WithAttrs(f.appendTo(nil))
-		for _, step := range h.steps {
-			target = step(target)
-		}
+	for len(l.groups) > 0 {
+		l.leave()
 	}
-	clean := slog.NewRecord(record.Time, record.Level, escape(scrub(record.Message)), record.PC)
-	clean.AddAttrs(attrs...)
-	err := target.Handle(ctx, clean)
-	if h.lines != nil && record.Level >= slog.LevelWarn {
-		return errors.Join(err, h.lines.finish())
-	}
-	return err
+	l.end()
+	return h.out.write(l.b, record.Level >= slog.LevelWarn)
 }
 
+// WithAttrs implements slog.Handler.
 func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	clean := make([]slog.Attr, len(attrs))
-	for i, attr := range attrs {
-		clean[i] = redact(h.groups, attr)
-	}
-	return h.with(h.groups, func(inner slog.Handler) slog.Handler { return inner.WithAttrs(clean) })
+	return h.with(func(l *line) {
+		for _, attr := range attrs {
+			l.attr(redact(h.groups, attr))
+		}
+	})
 }
 
+// WithGroup implements slog.Handler.
 func (h *handler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return h // as slog has it
 	}
-	return h.with(append(slices.Clip(h.groups), name), func(inner slog.Handler) slog.Handler { return inner.WithGroup(name) })
+	return h.with(func(l *line) { l.enter(name) })
 }
 
-func (h *handler) with(groups []string, step func(slog.Handler) slog.Handler) slog.Handler {
-	return &handler{
-		lines:  h.lines,
-		root:   h.root,
-		inner:  step(h.inner),
-		steps:  append(slices.Clip(h.steps), step),
-		groups: groups,
-	}
+// with returns a handler to which more is given.
+func (h *handler) with(give func(*line)) *handler {
+	l := line{b: slices.Clip(h.given), json: h.json, groups: h.groups}
+	give(&l)
+	return &handler{out: h.out, level: h.level, json: h.json, given: l.b, groups: l.groups}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/slogtest"
 	"testing/synctest"
 	"time"
 
@@ -191,6 +192,52 @@ func TestLogger(t *testing.T) {
 		out := log(t, "json", func(l *slog.Logger) { l.Info("x", "agent", strings.Repeat("é", 1<<20)) })
 		require.Less(t, len(out), 10<<10)
 	})
+}
+
+func TestLogger_handles_records_as_slog_demands(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	slogtest.Run(t, func(*testing.T) slog.Handler {
+		out.Reset()
+		logger, err := telemetry.NewLogger(&out, "json", slog.LevelDebug)
+		require.NoError(t, err)
+		return logger.Handler()
+	}, func(t *testing.T) map[string]any {
+		t.Helper()
+		var got map[string]any
+		require.NoError(t, json.Unmarshal(out.Bytes(), &got), out.String())
+		return got
+	})
+}
+
+// TestLogger_writes_as_slog_does compares with slog's own handlers, but for what is redacted.
+func TestLogger_writes_as_slog_does(t *testing.T) {
+	t.Parallel()
+	write := func(h slog.Handler) {
+		r := slog.NewRecord(time.Date(2026, 2, 3, 4, 5, 6, 7_000_000, time.FixedZone("x", 3600)), slog.LevelInfo+1, "a message", 0)
+		r.Add("n", -1, "u", uint64(2), "yes", true, "f", 0.125, "whole", 3.0, "took", time.Minute, "at", time.Unix(0, 0).UTC(), "nothing", nil,
+			"text", "plain", "quoted", `a "b" \\ c=d <&>`, "lines", "a\nb\t\x01", "empty", "", "wide", "é 日", "list", []int{1, 2}, "map", map[string]int{"a": 1},
+			"two words", 1, slog.Group("empty"), slog.Group("g", "a", 1, slog.Group("h", "b", "c")), slog.Group("", "inline", 2))
+		require.NoError(t, h.Handle(t.Context(), r))
+		require.NoError(t, h.WithAttrs([]slog.Attr{slog.Int("w", 1)}).WithGroup("o").WithAttrs([]slog.Attr{slog.Int("x", 1)}).WithGroup("p").Handle(t.Context(), r))
+		require.NoError(t, h.WithGroup("o").WithGroup("p").WithAttrs([]slog.Attr{slog.Group("e")}).Handle(t.Context(), slog.NewRecord(r.Time, slog.LevelWarn, "bare", 0)))
+	}
+	for format, theirs := range map[string]func(*bytes.Buffer) slog.Handler{
+		"json": func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) },
+		"text": func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },
+	} {
+		var want bytes.Buffer
+		write(theirs(&want))
+		require.Equal(t, want.String(), log(t, format, func(l *slog.Logger) { write(l.Handler()) }))
+	}
+}
+
+func TestRedaction_takes_any_key(t *testing.T) {
+	t.Parallel()
+	for _, key := range []string{"\xff", "a\xff", "\xfftoken", "token\xff", "é\xf0token", "日token", "日Token", "日_token"} {
+		out := log(t, "json", func(l *slog.Logger) { l.Info("x", key, canary) })
+		require.Equal(t, key != "\xff" && key != "a\xff" && key != "日token", !strings.Contains(out, canary), key)
+	}
 }
 
 type bomb struct{}

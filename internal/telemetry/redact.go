@@ -4,7 +4,6 @@ import (
 	"encoding"
 	"encoding/json"
 	"fmt"
-	"iter"
 	"log/slog"
 	"reflect"
 	"regexp"
@@ -87,7 +86,12 @@ func sensitive(key string) bool {
 		return false
 	}
 	before, last := "", ""
-	for word := range words(key) {
+	for rest := key; rest != ""; {
+		var word string
+		word, rest = nextWord(rest)
+		if word == "" {
+			continue
+		}
 		if sensitiveWord(word) {
 			return true
 		}
@@ -103,28 +107,23 @@ func sensitive(key string) bool {
 	return false
 }
 
-// words splits refresh_token, RefreshToken and Refresh-Token alike, in lower case.
-func words(key string) iter.Seq[string] {
-	return func(yield func(string) bool) {
-		start, lower := 0, false
-		for i, r := range key {
-			split := !unicode.IsLetter(r) && !unicode.IsDigit(r)
-			if !split && (!lower || !unicode.IsUpper(r)) {
-				lower = unicode.IsLower(r) || unicode.IsDigit(r)
-				continue
-			}
-			if i > start && !yield(strings.ToLower(key[start:i])) {
-				return
-			}
-			start, lower = i, false
-			if split {
-				start += utf8.RuneLen(r)
-			}
-		}
-		if len(key) > start {
-			yield(strings.ToLower(key[start:]))
+// nextWord splits the first word off, in lower case: refresh_token, RefreshToken and Refresh-Token are split alike.
+func nextWord(key string) (word, rest string) {
+	lower := false
+	for i, r := range key {
+		switch {
+		case 'a' <= r && r <= 'z':
+			lower = true
+		case !unicode.IsLetter(r) && !unicode.IsDigit(r):
+			_, size := utf8.DecodeRuneInString(key[i:]) // a byte that is no character has one
+			return strings.ToLower(key[:i]), key[i+size:]
+		case lower && unicode.IsUpper(r):
+			return strings.ToLower(key[:i]), key[i:]
+		default:
+			lower = !unicode.IsUpper(r)
 		}
 	}
+	return strings.ToLower(key), ""
 }
 
 // Patterns of secrets inside a text: a parameter of a query or form, a bearer
