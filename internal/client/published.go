@@ -30,7 +30,7 @@ type Keys struct {
 	http *safehttp.Client
 	now  func() time.Time
 	mu   sync.Mutex
-	sets map[string]*keySet
+	sets map[setKey]*keySet
 }
 
 // keySet is what is known of the keys at one client's address. Its fields are guarded by Keys.mu.
@@ -45,7 +45,7 @@ type keySet struct {
 
 // NewKeys makes a Keys that asks by http.
 func NewKeys(http *safehttp.Client, now func() time.Time) *Keys {
-	return &Keys{http: http, now: now, sets: map[string]*keySet{}}
+	return &Keys{http: http, now: now, sets: map[setKey]*keySet{}}
 }
 
 // Verify tells whether proves is true for one of the keys that the client may have signed with: those that fit alg,
@@ -103,7 +103,7 @@ func (k *Keys) verify(ctx context.Context, r realm.Realm, o owner, alg, kid stri
 
 // published returns the keys at the owner's address. missed says that one is missing among those that are known.
 func (k *Keys) published(ctx context.Context, r realm.Realm, o owner, missed bool) ([]Key, error) {
-	s, mine := k.claim(r.CacheKey("jwks", o.clientID, o.address), missed)
+	s, mine := k.claim(setKey{r.CacheKey(o.clientID), o.address}, missed)
 	if mine {
 		k.read(ctx, s, o.address)
 	}
@@ -125,8 +125,14 @@ func (k *Keys) published(ctx context.Context, r realm.Realm, o owner, missed boo
 	return keys, nil
 }
 
+// setKey names the keys that are read for a client at an address.
+type setKey struct {
+	client  realm.Key
+	address string
+}
+
 // claim returns the set and whether the caller is the one who has to read it now.
-func (k *Keys) claim(key string, missed bool) (*keySet, bool) {
+func (k *Keys) claim(key setKey, missed bool) (*keySet, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.now()

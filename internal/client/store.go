@@ -37,11 +37,10 @@ func (s *Store) ByClientID(ctx context.Context, r realm.Realm, clientID string) 
 	if CheckID(clientID) != "" {
 		return Client{}, fmt.Errorf("client: %w", realm.ErrUnknown)
 	}
-	key := r.CacheKey("client", clientID)
-	c, err := s.cached(ctx, r, key, clientID)
+	c, err := s.cached(ctx, r, clientID)
 	if err == nil && !s.now().Before(c.secretsUntil) {
-		s.cache.Drop(key) // one of its secrets has ended since it was read
-		return s.cached(ctx, r, key, clientID)
+		s.cache.Drop(r.CacheKey(clientID)) // one of its secrets has ended since it was read
+		return s.cached(ctx, r, clientID)
 	}
 	return c, err
 }
@@ -49,8 +48,8 @@ func (s *Store) ByClientID(ctx context.Context, r realm.Realm, clientID string) 
 // never stands for the end of what does not end.
 func never() time.Time { return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }
 
-func (s *Store) cached(ctx context.Context, r realm.Realm, key, clientID string) (Client, error) {
-	return s.cache.Get(ctx, key, func(ctx context.Context) (Client, error) {
+func (s *Store) cached(ctx context.Context, r realm.Realm, clientID string) (Client, error) {
+	return s.cache.Get(ctx, r.CacheKey(clientID), func(ctx context.Context) (Client, error) {
 		now := s.now()
 		row, err := db.New().ClientByClientID(ctx, r, db.ClientByClientIDParams{ClientID: clientID, Now: &now, Never: never()})
 		if postgres.NoRows(err) {
@@ -84,7 +83,7 @@ func (s *Store) OriginKnown(ctx context.Context, r realm.Realm, origin string) (
 	if !utf8.ValidString(origin) {
 		return false, nil
 	}
-	return s.origins.Get(ctx, r.CacheKey("origin", origin), func(ctx context.Context) (bool, error) {
+	return s.origins.Get(ctx, r.CacheKey(origin), func(ctx context.Context) (bool, error) {
 		known, err := db.New().OriginKnown(ctx, r, origin)
 		if err != nil {
 			return false, fmt.Errorf("look for an origin: %w", err)
@@ -193,7 +192,7 @@ func (s *Store) Create(ctx context.Context, tx realm.Tx, clientID, name string, 
 	if err != nil {
 		return Client{}, fmt.Errorf("insert client %s: %w", clientID, err)
 	}
-	s.cache.Drop(tx.In().CacheKey("client", clientID))
+	s.cache.Drop(tx.In().CacheKey(clientID))
 	return Client{ID: id, ClientID: clientID, Name: name, Enabled: enabled, Settings: set, CreatedAt: now},
 		event.Record(ctx, tx, Created{Subject: event.Subject{Client: clientID}}, now)
 }
@@ -220,7 +219,7 @@ func (s *Store) Update(ctx context.Context, tx realm.Tx, c Client, changed []str
 	if err != nil {
 		return fmt.Errorf("update client %s: %w", c.ClientID, err)
 	}
-	s.cache.Drop(tx.In().CacheKey("client", c.ClientID))
+	s.cache.Drop(tx.In().CacheKey(c.ClientID))
 	return event.Record(ctx, tx, Updated{Subject: event.Subject{Client: c.ClientID}, Changed: changed}, now)
 }
 
@@ -239,7 +238,7 @@ func (s *Store) Delete(ctx context.Context, tx realm.Tx, clientID string) error 
 	if err := db.New().DeleteClient(ctx, tx, clientID); err != nil {
 		return fmt.Errorf("delete client %s: %w", clientID, err)
 	}
-	s.cache.Drop(tx.In().CacheKey("client", clientID))
+	s.cache.Drop(tx.In().CacheKey(clientID))
 	return event.Record(ctx, tx, Deleted{Subject: event.Subject{Client: clientID}}, s.now())
 }
 
@@ -260,7 +259,7 @@ func (s *Store) AddSecret(ctx context.Context, tx realm.Tx, c Client, secret str
 	if err := db.New().InsertSecret(ctx, tx, db.InsertSecretParams{ID: id, Client: c.ID, Hash: HashSecret(secret), Now: now, ExpiresAt: expires}); err != nil {
 		return fmt.Errorf("insert a secret of client %s: %w", c.ClientID, err)
 	}
-	s.cache.Drop(tx.In().CacheKey("client", c.ClientID))
+	s.cache.Drop(tx.In().CacheKey(c.ClientID))
 	return event.Record(ctx, tx, SecretAdded{Subject: event.Subject{Client: c.ClientID, Object: id.String()}}, now)
 }
 
@@ -283,7 +282,7 @@ func (s *Store) RemoveSecretsExcept(ctx context.Context, tx realm.Tx, c Client, 
 		}
 		removed++
 	}
-	s.cache.Drop(tx.In().CacheKey("client", c.ClientID))
+	s.cache.Drop(tx.In().CacheKey(c.ClientID))
 	return removed, nil
 }
 

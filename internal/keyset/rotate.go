@@ -83,7 +83,7 @@ func (s *Store) next(ctx context.Context, r realm.Realm, alg string, then func(t
 		}
 		return then(tx, kid)
 	})
-	s.cache.Drop(r.CacheKey("keys"))
+	s.cache.Drop(r.CacheKey(""))
 	return kid, err
 }
 
@@ -147,7 +147,7 @@ func (s *Store) promote(ctx context.Context, r realm.Realm, kid, alg string) err
 		}
 		return s.replace(ctx, tx, kid, alg)
 	})
-	s.cache.Drop(r.CacheKey("keys"))
+	s.cache.Drop(r.CacheKey(""))
 	return err
 }
 
@@ -207,7 +207,7 @@ func (s *Store) Revoke(ctx context.Context, r realm.Realm, kid string) (successo
 		successor, err = s.succeed(ctx, tx, alg, spare)
 		return err
 	})
-	s.cache.Drop(r.CacheKey("keys"))
+	s.cache.Drop(r.CacheKey(""))
 	return successor, err
 }
 

@@ -36,7 +36,7 @@ func (s *Store) CacheStats() map[string]realm.CacheStats {
 
 // Ring returns the realm's keys.
 func (s *Store) Ring(ctx context.Context, r realm.Realm) (*Ring, error) {
-	return s.cache.Get(ctx, r.CacheKey("keys"), func(ctx context.Context) (*Ring, error) {
+	return s.cache.Get(ctx, r.CacheKey(""), func(ctx context.Context) (*Ring, error) {
 		rows, err := db.New().Keys(ctx, r, s.now().Add(-Hints))
 		if err != nil {
 			return nil, fmt.Errorf("read the realm's keys: %w", err)
@@ -86,7 +86,7 @@ func (s *Store) Signer(ctx context.Context, r realm.Realm, alg string) (*Key, er
 		_, err := s.add(ctx, tx, alg, Active, private)
 		return err
 	})
-	s.cache.Drop(r.CacheKey("keys"))
+	s.cache.Drop(r.CacheKey(""))
 	if err != nil && !postgres.UniqueViolation(err, "keys_active") { // another process may have been faster
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (s *Store) add(ctx context.Context, tx realm.Tx, alg, state string, private
 	if err := db.New().InsertKey(ctx, tx, db.InsertKeyParams{Kid: kid, Alg: alg, State: state, PrivateKey: sealed, Now: now}); err != nil {
 		return "", fmt.Errorf("insert a signing key: %w", err)
 	}
-	s.cache.Drop(r.CacheKey("keys"))
+	s.cache.Drop(r.CacheKey(""))
 	return kid, event.Record(ctx, tx, Made{Subject: event.Subject{Object: kid}, Alg: alg, State: state}, now)
 }
 

@@ -3,7 +3,6 @@ package realm
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,13 +25,19 @@ const (
 // what should be remembered as missing.
 var ErrUnknown = errors.New("unknown")
 
-// Cache keeps values by a key that names the realm (Facts.CacheKey). It is bounded, asks once for many waiting
-// callers, and remembers what is missing.
+// Key is where a Cache keeps a thing: the realm that it is of, if of one, and what it is called there. A cache of things
+// that are called in several ways says which one Kind is. It is a structure so that looking something up makes no text.
+type Key struct {
+	Realm      uuid.UUID
+	Kind, Name string
+}
+
+// Cache keeps values by Key. It is bounded, asks once for many waiting callers, and remembers what is missing.
 type Cache[V any] struct {
 	now     func() time.Time
 	group   singleflight.Group
 	mu      sync.RWMutex
-	entries map[string]cached[V]
+	entries map[Key]cached[V]
 	// epoch counts what was dropped, so that a value that was read before is not kept after.
 	epoch int64
 	heard bool
@@ -58,11 +63,11 @@ type cached[V any] struct {
 
 // NewCache makes an empty cache that does not hear of changes yet.
 func NewCache[V any](now func() time.Time) *Cache[V] {
-	return &Cache[V]{now: now, entries: map[string]cached[V]{}}
+	return &Cache[V]{now: now, entries: map[Key]cached[V]{}}
 }
 
 // Get returns the value of key, calling load when there is none that is still believed.
-func (c *Cache[V]) Get(ctx context.Context, key string, load func(ctx context.Context) (V, error)) (V, error) {
+func (c *Cache[V]) Get(ctx context.Context, key Key, load func(ctx context.Context) (V, error)) (V, error) {
 	c.mu.RLock()
 	e, ok := c.entries[key]
 	epoch := c.epoch
@@ -73,7 +78,7 @@ func (c *Cache[V]) Get(ctx context.Context, key string, load func(ctx context.Co
 	}
 	c.misses.Add(1)
 	// The load is shared, so one caller's cancellation must not fail the others.
-	shared := c.group.DoChan(key, func() (any, error) {
+	shared := c.group.DoChan(key.Realm.String()+"|"+key.Kind+"|"+key.Name, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		v, err := load(ctx)
@@ -92,7 +97,7 @@ func (c *Cache[V]) Get(ctx context.Context, key string, load func(ctx context.Co
 	}
 }
 
-func (c *Cache[V]) put(key string, v V, err error, epoch int64) {
+func (c *Cache[V]) put(key Key, v V, err error, epoch int64) {
 	now := c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -120,7 +125,7 @@ func (c *Cache[V]) put(key string, v V, err error, epoch int64) {
 }
 
 // Drop forgets key, so that the next Get loads it.
-func (c *Cache[V]) Drop(key string) {
+func (c *Cache[V]) Drop(key Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.epoch++
@@ -133,7 +138,7 @@ func (c *Cache[V]) DropRealm(id uuid.UUID) {
 	defer c.mu.Unlock()
 	c.epoch++
 	for k := range c.entries {
-		if strings.HasPrefix(k, id.String()) {
+		if k.Realm == id {
 			delete(c.entries, k)
 		}
 	}
@@ -148,5 +153,5 @@ func (c *Cache[V]) Hear(heard bool) {
 	clear(c.entries)
 }
 
-// CacheKey names a cached thing of the realm.
-func (f *Facts) CacheKey(parts ...string) string { return f.LimitKey(parts...) }
+// CacheKey is the key of a thing of the realm, in a cache whose things are called in one way.
+func (f *Facts) CacheKey(name string) Key { return Key{Realm: f.ID, Name: name} }

@@ -61,7 +61,7 @@ func (c *Changes) hear(heard bool) {
 	}
 }
 
-// everyRealm is the cache of realms themselves: its keys do not begin with an id, so it forgets them all.
+// everyRealm is the cache of realms themselves: their keys do not name them, so it forgets them all.
 type everyRealm struct{ *Cache[Realm] }
 
 // DropRealm implements Watched.

@@ -51,7 +51,7 @@ func (d *Directory) BySlug(ctx context.Context, slug string) (Realm, error) {
 	if !isSlug(slug) {
 		return Realm{}, fmt.Errorf("realm: %w", ErrUnknown)
 	}
-	return d.cache.Get(ctx, "slug|"+slug, func(ctx context.Context) (Realm, error) {
+	return d.cache.Get(ctx, Key{Kind: "slug", Name: slug}, func(ctx context.Context) (Realm, error) {
 		return d.load(ctx, func(tx *postgres.GlobalTx) (record, error) {
 			row, err := db.New().RealmBySlug(ctx, tx, slug)
 			return record(row), err
@@ -65,7 +65,7 @@ func (d *Directory) ByHost(ctx context.Context, host string) (Realm, error) {
 	if !utf8.ValidString(host) {
 		return Realm{}, fmt.Errorf("realm: %w", ErrUnknown)
 	}
-	return d.cache.Get(ctx, "host|"+host, func(ctx context.Context) (Realm, error) {
+	return d.cache.Get(ctx, Key{Kind: "host", Name: host}, func(ctx context.Context) (Realm, error) {
 		return d.load(ctx, func(tx *postgres.GlobalTx) (record, error) {
 			row, err := db.New().RealmByHost(ctx, tx, host)
 			return record(row), err
@@ -75,7 +75,7 @@ func (d *Directory) ByHost(ctx context.Context, host string) (Realm, error) {
 
 // ByID returns the realm of that id, ErrUnknown when there is none.
 func (d *Directory) ByID(ctx context.Context, id uuid.UUID) (Realm, error) {
-	return d.cache.Get(ctx, "id|"+id.String(), func(ctx context.Context) (Realm, error) {
+	return d.cache.Get(ctx, Key{Realm: id, Kind: "id"}, func(ctx context.Context) (Realm, error) {
 		return d.load(ctx, func(tx *postgres.GlobalTx) (record, error) {
 			row, err := db.New().RealmByID(ctx, tx, id)
 			return record(row), err
@@ -99,10 +99,10 @@ func (d *Directory) CacheStats() map[string]CacheStats {
 
 // Forget drops what is cached of the realm, after this process changed it.
 func (d *Directory) Forget(r Realm) {
-	d.cache.Drop("slug|" + r.Slug)
-	d.cache.Drop("id|" + r.ID.String())
+	d.cache.Drop(Key{Kind: "slug", Name: r.Slug})
+	d.cache.Drop(Key{Realm: r.ID, Kind: "id"})
 	for _, h := range r.Hosts {
-		d.cache.Drop("host|" + h)
+		d.cache.Drop(Key{Kind: "host", Name: h})
 	}
 }
 

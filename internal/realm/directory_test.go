@@ -241,7 +241,7 @@ func TestCache(t *testing.T) {
 		var g errgroup.Group
 		for range 20 {
 			g.Go(func() error {
-				v, err := c.Get(t.Context(), "k", func(context.Context) (int, error) {
+				v, err := c.Get(t.Context(), realm.Key{Name: "k"}, func(context.Context) (int, error) {
 					entered <- struct{}{}
 					<-release
 					return 7, nil
@@ -258,9 +258,9 @@ func TestCache(t *testing.T) {
 		require.Empty(t, entered, "nobody else asked")
 	})
 	t.Run("does not remember a failure", func(t *testing.T) {
-		_, err := c.Get(t.Context(), "f", func(context.Context) (int, error) { return 0, context.DeadlineExceeded })
+		_, err := c.Get(t.Context(), realm.Key{Name: "f"}, func(context.Context) (int, error) { return 0, context.DeadlineExceeded })
 		require.Error(t, err)
-		v, err := c.Get(t.Context(), "f", func(context.Context) (int, error) { return 1, nil })
+		v, err := c.Get(t.Context(), realm.Key{Name: "f"}, func(context.Context) (int, error) { return 1, nil })
 		require.NoError(t, err)
 		require.Equal(t, 1, v)
 	})
@@ -273,11 +273,11 @@ func TestCache(t *testing.T) {
 			return 3, ctx.Err()
 		}
 		first := make(chan error, 1)
-		go func() { _, err := c.Get(gone, "c", load); first <- err }()
+		go func() { _, err := c.Get(gone, realm.Key{Name: "c"}, load); first <- err }()
 		<-entered
 		var g errgroup.Group
 		g.Go(func() error {
-			_, err := c.Get(t.Context(), "c", load)
+			_, err := c.Get(t.Context(), realm.Key{Name: "c"}, load)
 			return err
 		})
 		cancel()
