@@ -2,6 +2,7 @@ package limit
 
 import (
 	"context"
+	"hash/maphash"
 	"sync"
 	"time"
 )
@@ -16,6 +17,7 @@ const shards = 32
 // gives way when it is full is said at table.
 type Memory struct {
 	now   func() time.Time
+	seed  maphash.Seed
 	rates [shards]rateShard
 }
 
@@ -32,7 +34,7 @@ func NewMemory(now func() time.Time, keys int) *Memory {
 	if keys <= 0 {
 		keys = defaultKeys
 	}
-	m := &Memory{now: now}
+	m := &Memory{now: now, seed: maphash.MakeSeed()}
 	for i := range m.rates {
 		m.rates[i].tat = newTable(keys/shards, timeLeft)
 	}
@@ -44,8 +46,8 @@ func timeLeft(until, now time.Time) float64 { return until.Sub(now).Seconds() }
 
 // Spend implements [Source].
 func (m *Memory) Spend(_ context.Context, key string, r Rate) Decision {
-	k := digestOf(key)
-	shard := &m.rates[k[0]%shards]
+	k := digest(maphash.String(m.seed, key))
+	shard := &m.rates[k%shards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	now := m.now()

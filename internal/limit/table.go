@@ -1,18 +1,11 @@
 package limit
 
-import (
-	"crypto/sha256"
-	"time"
-)
+import "time"
 
 // digest stands for a key: of fixed size, whatever was typed, and not readable
-// in a memory dump.
-type digest [16]byte
-
-func digestOf(key string) digest {
-	sum := sha256.Sum256(append(make([]byte, 0, 512), key...))
-	return digest(sum[:])
-}
+// in a memory dump. Its seed is the process's own secret, so that nobody can
+// look for a key with the digest of another.
+type digest uint64
 
 // sample is how many entries an insertion looks at when the table is full, and
 // sweep how many when it is not.
