@@ -3,7 +3,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -155,8 +154,8 @@ func (s *server) limitPages(next echo.HandlerFunc) echo.HandlerFunc {
 // withContext bounds the request and puts into its ctx who asks and from where, once, for every event that it records.
 func (s *server) withContext(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c *echo.Context) error {
-		ctx, cancel := context.WithTimeout(c.Request().Context(), requestTimeout)
-		defer cancel()
+		ctx := &deadline{Context: c.Request().Context(), timeout: requestTimeout}
+		defer ctx.stop()
 		c.SetRequest(c.Request().WithContext(event.With(ctx, event.Origin{
 			Kind: event.Anonymous, RequestID: telemetry.RequestID(ctx),
 			Address: s.Web.ClientAddress(c).String(), UserAgent: c.Request().UserAgent(),
