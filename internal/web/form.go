@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"slices"
@@ -31,7 +32,7 @@ const (
 // application/x-www-form-urlencoded, more than MaxForm bytes, more than MaxFormKeys fields, and text that is not UTF-8 or
 // has a NUL, which no field of ours may hold. Values of the query are not in it.
 //
-// Request.PostForm and Request.Form are filled too, for libraries that read them.
+// Request.PostForm and Request.Form are filled too, for libraries that read them, and Request.MultipartForm is empty.
 func Form(c *echo.Context) (url.Values, error) {
 	state := of(c)
 	if !state.formRead {
@@ -61,6 +62,7 @@ func readForm(r *http.Request) (url.Values, error) {
 		return nil, problem.New(problem.InvalidRequest).Because(fmt.Errorf("parse the form: %w", err))
 	}
 	r.PostForm, r.Form = form, form
+	r.MultipartForm = &multipart.Form{} // there is none: who asks for it need not look
 	if r.URL.RawQuery == "" {
 		return form, nil
 	}

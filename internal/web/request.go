@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/base32"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,7 +27,8 @@ type request struct {
 	app     string
 	problem *problem.E
 	notes   []slog.Attr
-	address netip.Addr // of the client, once somebody asked
+	room    [3]slog.Attr // for the notes of most requests
+	address netip.Addr   // of the client, once somebody asked
 
 	form     url.Values
 	formErr  error
@@ -87,19 +87,20 @@ func (w *Web) entry(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c *echo.Context) error {
 		start := w.o.Now()
 		state := &request{}
+		state.notes = state.room[:0]
 		c.Set(requestKey, state)
 
 		id, err := w.newRequestID()
 		if err == nil {
 			state.id = id
-			c.Response().Header().Set(echo.HeaderXRequestID, id)
+			c.Response().Header()[echo.HeaderXRequestID] = []string{id}
 			c.SetRequest(c.Request().WithContext(telemetry.WithRequest(c.Request().Context(), id)))
 			err = protect(next, c)
 		}
 		if err != nil {
 			w.Error(c, err)
 		}
-		w.record(c, state, w.o.Now().Sub(start))
+		w.record(c, state, start)
 		return nil
 	}
 }
@@ -109,7 +110,7 @@ func (w *Web) newRequestID() (string, error) {
 	if _, err := io.ReadFull(w.o.Random, raw[:]); err != nil {
 		return "", fmt.Errorf("draw a request id: %w", err)
 	}
-	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(raw[:])), nil
+	return w.ids.EncodeToString(raw[:]), nil
 }
 
 // panicError is a panic of a handler with the stack it came from.
@@ -136,15 +137,25 @@ func protect(next echo.HandlerFunc, c *echo.Context) (err error) {
 
 // record writes the one log line of a request. It has the route's pattern, never the path or the query: both may
 // hold codes and tokens (WB-11).
-func (w *Web) record(c *echo.Context, state *request, took time.Duration) {
-	status := http.StatusOK
+func (w *Web) record(c *echo.Context, state *request, start time.Time) {
+	status, end := http.StatusOK, w.o.Now()
+	took := end.Sub(start)
 	if response, err := echo.UnwrapResponse(c.Response()); err == nil {
 		status = response.Status
 	}
 	method, route := c.Request().Method, c.Path()
 	if ctx, level := c.Request().Context(), state.level(status); w.o.Log.Enabled(ctx, level) {
-		line := slog.NewRecord(w.o.Now(), level, "request", 0) // no program counter: finding it costs more than the rest of the record
-		line.AddAttrs(state.attrs(method, route, status, took)...)
+		line := slog.NewRecord(end, level, "request", 0) // no program counter: finding it costs more than the rest of the record
+		line.AddAttrs(
+			slog.String("method", method),
+			slog.String("route", route),
+			slog.Int("status", status),
+			slog.Float64("duration_ms", float64(took.Microseconds())/1000),
+		)
+		if p := state.problem; p != nil {
+			line.AddAttrs(outcome(p))
+		}
+		line.AddAttrs(state.notes...)
 		_ = w.o.Log.Handler().Handle(ctx, line)
 	}
 	if w.o.Metrics != nil {
@@ -160,21 +171,12 @@ func (r *request) level(status int) slog.Level {
 	return slog.LevelInfo
 }
 
-func (r *request) attrs(method, route string, status int, took time.Duration) []slog.Attr {
-	attrs := []slog.Attr{
-		slog.String("method", method),
-		slog.String("route", route),
-		slog.Int("status", status),
-		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
+// outcome is what the request's line says of its problem; the cause of a serious one has a line of its own.
+func outcome(p *problem.E) slog.Attr {
+	if serious(p.Code) {
+		return slog.String("failed", string(p.Code))
 	}
-	switch p := r.problem; {
-	case p == nil:
-	case serious(p.Code):
-		attrs = append(attrs, slog.String("failed", string(p.Code))) // its cause has a line of its own
-	default:
-		attrs = append(attrs, slog.Any("refused", p))
-	}
-	return append(attrs, r.notes...)
+	return slog.Any("refused", p)
 }
 
 // refuseMethod answers a method that the address does not have, and names those that it has (RFC 9110 §15.5.6).

@@ -10,6 +10,7 @@ package web
 
 import (
 	"crypto/rand"
+	"encoding/base32"
 	"errors"
 	"fmt"
 	"html/template"
@@ -58,6 +59,7 @@ type Web struct {
 	hsts   string
 	// headers are the armour of each group.
 	headers map[group]http.Header
+	ids     *base32.Encoding // of requests
 
 	wording sync.Map // id of a realm → wording
 }
@@ -74,7 +76,7 @@ func New(o Options) (*Web, error) {
 	if o.Random == nil {
 		o.Random = rand.Reader
 	}
-	w := &Web{o: o}
+	w := &Web{o: o, ids: base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)}
 	if public.Scheme == "https" {
 		w.hsts = o.HSTS
 		if w.hsts == "" {

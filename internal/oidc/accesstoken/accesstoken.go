@@ -27,9 +27,9 @@ type Claims struct {
 	Grant string `json:"gid,omitempty"`
 }
 
-// JSON is the same text as json.Marshal makes.
-func (a Claims) JSON() []byte {
-	b := appendText(append(make([]byte, 0, 512), `{"iss":`...), a.Issuer)
+// JSON is the same text as json.Marshal makes, appended to b.
+func (a *Claims) JSON(b []byte) []byte {
+	b = appendText(append(b, `{"iss":`...), a.Issuer)
 	b = appendText(append(b, `,"sub":`...), a.Subject)
 	b = appendAudience(append(b, `,"aud":`...), a.Audience)
 	b = appendText(append(b, `,"client_id":`...), a.ClientID)
@@ -46,7 +46,8 @@ func (a Claims) JSON() []byte {
 	return append(b, '}')
 }
 
-// Response is the answer that hands out tokens (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3).
+// Response is the answer that hands out tokens (RFC 6749 §5.1, OpenID Connect Core §3.1.3.3). The tokens are ours: nothing
+// in them has to be escaped, and they are not looked through for what does.
 type Response struct {
 	AccessToken  string `json:"access_token"`
 	TokenType    string `json:"token_type"`
@@ -59,12 +60,16 @@ type Response struct {
 // JSON is the same text as json.Marshal makes.
 func (r Response) JSON() []byte {
 	size := 160 + len(r.AccessToken) + len(r.Scope) + len(r.IDToken) + len(r.RefreshToken)
-	b := appendText(append(make([]byte, 0, size), `{"access_token":`...), r.AccessToken)
+	b := appendToken(append(make([]byte, 0, size), `{"access_token":`...), r.AccessToken)
 	b = appendText(append(b, `,"token_type":`...), r.TokenType)
 	b = strconv.AppendInt(append(b, `,"expires_in":`...), r.ExpiresIn, 10)
 	b = optionalText(b, `,"scope":`, r.Scope)
-	b = optionalText(b, `,"id_token":`, r.IDToken)
-	b = optionalText(b, `,"refresh_token":`, r.RefreshToken)
+	if r.IDToken != "" {
+		b = appendToken(append(b, `,"id_token":`...), r.IDToken)
+	}
+	if r.RefreshToken != "" {
+		b = appendToken(append(b, `,"refresh_token":`...), r.RefreshToken)
+	}
 	return append(b, '}')
 }
 
@@ -141,6 +146,8 @@ func appendList(b []byte, list []string) []byte {
 	}
 	return append(b, ']')
 }
+
+func appendToken(b []byte, s string) []byte { return append(append(append(b, '"'), s...), '"') }
 
 // appendText leaves to encoding/json what needs to be escaped.
 func appendText(b []byte, s string) []byte {

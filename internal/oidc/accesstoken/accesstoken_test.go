@@ -20,7 +20,7 @@ func TestJSONIsWhatEncodingJSONMakes(t *testing.T) {
 	} {
 		want, err := json.Marshal(a)
 		require.NoError(t, err)
-		require.Equal(t, string(want), string(a.JSON()))
+		require.Equal(t, string(want), string(a.JSON(nil)))
 	}
 	for _, r := range []accesstoken.Response{
 		{},
@@ -51,7 +51,7 @@ func BenchmarkJSON(b *testing.B) {
 	b.Run("appended", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			a.JSON()
+			a.JSON(nil)
 		}
 	})
 	b.Run("encoding", func(b *testing.B) {

@@ -94,7 +94,7 @@ func (s Storage) GetClient(ctx context.Context, id string) (fosite.Client, error
 	if err != nil {
 		return nil, err
 	}
-	return Client{c}, nil
+	return &Client{c}, nil
 }
 
 // errUnused is returned by the parts of fosite's interfaces that no handler of ours calls.
