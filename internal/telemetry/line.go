@@ -40,7 +40,7 @@ func (l *line) start(r slog.Record) {
 	default:
 		l.b = append(append(append(l.b, "level="...), level...), " msg="...)
 	}
-	l.text(escape(scrub(r.Message)))
+	l.text(safe(r.Message))
 }
 
 func (l *line) end() {

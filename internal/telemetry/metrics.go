@@ -3,7 +3,7 @@ package telemetry
 import (
 	"fmt"
 	"runtime"
-	"strconv"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -35,7 +35,12 @@ func NewRegistry(version, commit string) (*prometheus.Registry, error) {
 }
 
 // HTTPMetrics counts and times requests.
-type HTTPMetrics struct{ duration *prometheus.HistogramVec }
+type HTTPMetrics struct {
+	duration *prometheus.HistogramVec
+	found    series[requestLabels, prometheus.Observer]
+}
+
+type requestLabels struct{ route, method, status string }
 
 // NewHTTPMetrics registers gatehouse_http_request_duration_seconds, whose count
 // is the number of requests.
@@ -58,7 +63,34 @@ func (m *HTTPMetrics) ObserveRequest(route, method string, status int, seconds f
 	if route == "" {
 		route = "unmatched"
 	}
-	m.duration.WithLabelValues(route, knownMethod(method), statusClass(status)).Observe(seconds)
+	labels := requestLabels{route, knownMethod(method), statusClass(status)}
+	m.found.of(labels, func() prometheus.Observer {
+		return m.duration.WithLabelValues(labels.route, labels.method, labels.status)
+	}).Observe(seconds)
+}
+
+// series remembers the series of a metric by its labels, which must be of few values: to find one takes Prometheus's client
+// longer than to count.
+type series[L comparable, M any] struct {
+	mu    sync.RWMutex
+	known map[L]M
+}
+
+func (s *series[L, M]) of(labels L, find func() M) M {
+	s.mu.RLock()
+	m, ok := s.known[labels]
+	s.mu.RUnlock()
+	if ok {
+		return m
+	}
+	m = find()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil {
+		s.known = map[L]M{}
+	}
+	s.known[labels] = m
+	return m
 }
 
 // knownMethod folds methods that a stranger invented into one.
@@ -75,11 +107,16 @@ func statusClass(status int) string {
 	if status < 100 || status > 599 {
 		return "other"
 	}
-	return strconv.Itoa(status/100) + "xx"
+	return [...]string{"1xx", "2xx", "3xx", "4xx", "5xx"}[status/100-1]
 }
 
 // TokenMetrics counts answers of the token endpoint. Issuing a token writes nothing, so no event tells of it.
-type TokenMetrics struct{ total *prometheus.CounterVec }
+type TokenMetrics struct {
+	total *prometheus.CounterVec
+	found series[tokenLabels, prometheus.Counter]
+}
+
+type tokenLabels struct{ grant, outcome string }
 
 // NewTokenMetrics registers gatehouse_tokens_total.
 func NewTokenMetrics(registerer prometheus.Registerer) (*TokenMetrics, error) {
@@ -95,7 +132,8 @@ func NewTokenMetrics(registerer prometheus.Registerer) (*TokenMetrics, error) {
 
 // ObserveToken records one answer. The outcome is one of those that the metric's help names.
 func (m *TokenMetrics) ObserveToken(grantType, outcome string) {
-	m.total.WithLabelValues(knownGrant(grantType), outcome).Inc()
+	labels := tokenLabels{knownGrant(grantType), outcome}
+	m.found.of(labels, func() prometheus.Counter { return m.total.WithLabelValues(labels.grant, labels.outcome) }).Inc()
 }
 
 // knownGrant folds grant types that a stranger invented into one, and shortens the long names of the known.

@@ -35,7 +35,7 @@ func redact(groups []string, attr slog.Attr) slog.Attr {
 	}
 	switch attr.Value.Kind() {
 	case slog.KindString:
-		attr.Value = slog.StringValue(escape(scrub(attr.Value.String())))
+		attr.Value = slog.StringValue(safe(attr.Value.String()))
 	case slog.KindAny:
 		attr.Value = slog.AnyValue(clean(attr.Value.Any()))
 	default: // numbers, times and durations carry no secret
@@ -74,7 +74,9 @@ func sensitiveWord(word string) bool {
 func harmless(key string) bool {
 	switch key {
 	case "status_code", "error_code", "exit_code", "country_code", "token_type", "token_kind", "hint",
-		"token_endpoint_auth_method", "code_challenge_method", "private_addr":
+		"token_endpoint_auth_method", "code_challenge_method", "private_addr",
+		// Those of the line that every request leaves need not be looked at word by word.
+		"method", "route", "status", "duration_ms", "client_id", "grant_type":
 		return true
 	}
 	return false
@@ -137,6 +139,25 @@ var (
 	emailPattern    = regexp.MustCompile(`[A-Za-z0-9._%+'-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+`)
 )
 
+// safe is a text as it may be logged.
+func safe(text string) string {
+	if oneWord(text) {
+		return text
+	}
+	return escape(scrub(text))
+}
+
+// oneWord reports whether a text is short, ASCII, and without any character that scrub looks for.
+func oneWord(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c <= ' ', c >= 0x7f, c == '=', c == '@', c == 'J':
+			return false
+		}
+	}
+	return len(text) <= maxText
+}
+
 // scrub masks secrets inside a text. Each pattern costs only when the text has
 // the character that it cannot do without.
 func scrub(text string) string {
@@ -177,7 +198,7 @@ func escape(text string) string {
 	if len(text) > maxText {
 		text = strings.ToValidUTF8(text[:maxText], "") + "…[cut]"
 	}
-	if plain(text) || !strings.ContainsFunc(text, dangerous) {
+	if !strings.ContainsFunc(text, dangerous) {
 		return text
 	}
 	var b strings.Builder
@@ -191,18 +212,8 @@ func escape(text string) string {
 	return b.String()
 }
 
-// plain reports whether a text is ASCII without DEL, as most are: then nothing in it is dangerous.
-func plain(text string) bool {
-	for i := range len(text) {
-		if text[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
 func dangerous(r rune) bool {
-	return (r >= 0x7f && r <= 0x9f) || r == 0x2028 || r == 0x2029 || unicode.Is(unicode.Cf, r)
+	return r >= 0x7f && (r <= 0x9f || r == 0x2028 || r == 0x2029 || unicode.Is(unicode.Cf, r))
 }
 
 // clean turns any value into one that the handlers print without a secret:
@@ -233,7 +244,7 @@ func walk(v reflect.Value, depth int) any {
 		}
 		return walk(v.Elem(), depth-1)
 	case reflect.String:
-		return escape(scrub(v.String()))
+		return safe(v.String())
 	case reflect.Map:
 		return walkMap(v, depth)
 	case reflect.Struct:
@@ -264,13 +275,13 @@ func speaks(v reflect.Value, depth int) (any, bool) {
 	case slog.LogValuer:
 		return walkLogValue(value.LogValue().Resolve(), depth), true
 	case error:
-		return escape(scrub(value.Error())), true
+		return safe(value.Error()), true
 	case encoding.TextMarshaler:
 		text, err := value.MarshalText()
 		if err != nil {
 			return "[unprintable]", true
 		}
-		return escape(scrub(string(text))), true
+		return safe(string(text)), true
 	case json.Marshaler:
 		var plain any
 		raw, err := value.MarshalJSON()
@@ -279,7 +290,7 @@ func speaks(v reflect.Value, depth int) (any, bool) {
 		}
 		return walk(reflect.ValueOf(plain), depth-1), true
 	case fmt.Stringer:
-		return escape(scrub(value.String())), true
+		return safe(value.String()), true
 	}
 	return nil, false
 }

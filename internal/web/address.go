@@ -29,10 +29,11 @@ func (w *Web) extractAddress(r *http.Request) string {
 
 func (w *Web) address(r *http.Request) netip.Addr {
 	client := parseAddress(r.RemoteAddr)
-	if !w.trusted(client) {
+	forwarded := r.Header.Values(echo.HeaderXForwardedFor)
+	if len(forwarded) == 0 || !w.trusted(client) {
 		return client
 	}
-	hops := strings.Split(strings.Join(r.Header.Values(echo.HeaderXForwardedFor), ","), ",")
+	hops := strings.Split(strings.Join(forwarded, ","), ",")
 	for i := len(hops) - 1; i >= 0; i-- {
 		hop := parseAddress(strings.TrimSpace(hops[i]))
 		if !hop.IsValid() {

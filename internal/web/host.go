@@ -11,10 +11,8 @@ import (
 func (w *Web) Host(c *echo.Context) string {
 	r := c.Request()
 	host := r.Host
-	if w.trusted(parseAddress(r.RemoteAddr)) {
-		if forwarded := r.Header.Get("X-Forwarded-Host"); forwarded != "" {
-			host, _, _ = strings.Cut(forwarded, ",")
-		}
+	if forwarded := r.Header.Get("X-Forwarded-Host"); forwarded != "" && w.trusted(parseAddress(r.RemoteAddr)) {
+		host, _, _ = strings.Cut(forwarded, ",")
 	}
 	return strings.ToLower(strings.TrimSpace(host))
 }
