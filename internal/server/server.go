@@ -3,6 +3,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -15,7 +16,6 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/internal/problem"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
-	"github.com/gatehouse-id/gatehouse/internal/telemetry"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
 
@@ -154,12 +154,15 @@ func (s *server) limitPages(next echo.HandlerFunc) echo.HandlerFunc {
 // withContext bounds the request and puts into its ctx who asks and from where, once, for every event that it records.
 func (s *server) withContext(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c *echo.Context) error {
-		ctx := &deadline{Context: c.Request().Context(), timeout: requestTimeout}
-		defer ctx.stop()
-		c.SetRequest(c.Request().WithContext(event.With(ctx, event.Origin{
-			Kind: event.Anonymous, RequestID: telemetry.RequestID(ctx),
-			Address: s.Web.ClientAddress(c).String(), UserAgent: c.Request().UserAgent(),
-		})))
+		bounded := &deadline{timeout: requestTimeout}
+		defer bounded.stop()
+		web.Extend(c, func(ctx context.Context) context.Context {
+			bounded.Context = ctx
+			return event.With(bounded, event.Origin{
+				Kind: event.Anonymous, RequestID: web.RequestID(c),
+				Address: s.Web.ClientAddress(c).String(), UserAgent: c.Request().UserAgent(),
+			})
+		})
 		return next(c)
 	}
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -18,8 +19,11 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/telemetry"
 )
 
-// request is what this package remembers of a request while it is answered.
+// request is what this package remembers of a request while it is answered. It is the request's ctx too, which needs no
+// second copy of the request when more comes into it.
 type request struct {
+	context.Context
+
 	id      string
 	group   group
 	realm   realm.Realm
@@ -35,16 +39,29 @@ type request struct {
 	formRead bool
 }
 
-// requestKey is where echo's context holds the *request.
-const requestKey = "gatehouse.request"
-
+// of is the request of c; entry made it, but for tests of handlers alone.
 func of(c *echo.Context) *request {
-	if r, ok := c.Get(requestKey).(*request); ok {
+	if r, ok := c.Request().Context().(*request); ok {
 		return r
 	}
-	r := &request{}
-	c.Set(requestKey, r)
+	return begin(c, "")
+}
+
+func begin(c *echo.Context, id string) *request {
+	ctx := c.Request().Context()
+	if id != "" {
+		ctx = telemetry.WithRequest(ctx, id)
+	}
+	r := &request{Context: ctx, id: id}
+	r.notes = r.room[:0]
+	c.SetRequest(c.Request().WithContext(r))
 	return r
+}
+
+// Extend puts more into the request's ctx: what more makes of it. It is for middleware, before anybody has the ctx.
+func Extend(c *echo.Context, more func(ctx context.Context) context.Context) {
+	r := of(c)
+	r.Context = more(r.Context)
 }
 
 // SetRealm says which realm the request is for. Pages, cookies and log lines follow it.
@@ -86,15 +103,10 @@ func Note(c *echo.Context, attrs ...slog.Attr) { r := of(c); r.notes = append(r.
 func (w *Web) entry(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c *echo.Context) error {
 		start := w.o.Now()
-		state := &request{}
-		state.notes = state.room[:0]
-		c.Set(requestKey, state)
-
 		id, err := w.newRequestID()
+		state := begin(c, id)
 		if err == nil {
-			state.id = id
 			c.Response().Header()[echo.HeaderXRequestID] = []string{id}
-			c.SetRequest(c.Request().WithContext(telemetry.WithRequest(c.Request().Context(), id)))
 			err = protect(next, c)
 		}
 		if err != nil {
