@@ -85,10 +85,11 @@ func TestTrustedIssuers(t *testing.T) {
 		_, trusted = read.Trusts("https://one.example/")
 		require.False(t, trusted)
 
-		read.TrustedIssuers = []client.TrustedIssuer{}
-		read.JWKS = s.TrustedIssuers[0].JWKS
+		changed := *read
+		changed.TrustedIssuers = []client.TrustedIssuer{}
+		changed.JWKS = s.TrustedIssuers[0].JWKS
 		require.NoError(t, r.InTx(t.Context(), func(tx realm.Tx) error {
-			return store.Update(t.Context(), tx, read, []string{"trusted_issuers", "jwks"})
+			return store.Update(t.Context(), tx, changed, []string{"trusted_issuers", "jwks"})
 		}))
 		read, err = store.ByClientID(t.Context(), r, "worker")
 		require.NoError(t, err)

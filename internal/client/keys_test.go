@@ -196,7 +196,7 @@ func look(t *testing.T, allow string) *looker {
 // knows tells whether the client has that key under that name.
 func (l *looker) knows(t *testing.T, c client.Client, kid string, public crypto.PublicKey) (bool, error) {
 	t.Helper()
-	return l.Verify(t.Context(), l.realm, c, "ES256", kid, func(k client.Key) bool {
+	return l.Verify(t.Context(), l.realm, &c, "ES256", kid, func(k client.Key) bool {
 		key, ok := k.Public.(*ecdsa.PublicKey)
 		return ok && key.Equal(public)
 	})
@@ -283,7 +283,7 @@ func TestOB03_PublishedKeysAreAskedForSeldom(t *testing.T) {
 		require.NoError(t, err)
 		_, l, c := setup(t, jwk(t, rsaKey.Public(), "pinned", `,"alg":"PS256"`), jwk(t, rsaKey.Public(), "free", ""), jwk(t, old, "ec", ""))
 		tried := func(alg, kid string) bool {
-			proved, err := l.Verify(t.Context(), l.realm, c, alg, kid, func(client.Key) bool { return true })
+			proved, err := l.Verify(t.Context(), l.realm, &c, alg, kid, func(client.Key) bool { return true })
 			require.NoError(t, err)
 			return proved
 		}

@@ -51,7 +51,7 @@ func NewKeys(http *safehttp.Client, now func() time.Time) *Keys {
 // Verify tells whether proves is true for one of the keys that the client may have signed with: those that fit alg,
 // and have that id when kid is not "". Keys that are published are looked for again when none is known by that id. The
 // error says that they cannot be read.
-func (k *Keys) Verify(ctx context.Context, r realm.Realm, c Client, alg, kid string, proves func(Key) bool) (bool, error) {
+func (k *Keys) Verify(ctx context.Context, r realm.Realm, c *Client, alg, kid string, proves func(Key) bool) (bool, error) {
 	if c.TokenEndpointAuthSigningAlg != "" && c.TokenEndpointAuthSigningAlg != alg {
 		return false, nil
 	}
@@ -59,7 +59,7 @@ func (k *Keys) Verify(ctx context.Context, r realm.Realm, c Client, alg, kid str
 }
 
 // VerifyIssuer is Verify for the keys of an issuer that the client trusts.
-func (k *Keys) VerifyIssuer(ctx context.Context, r realm.Realm, c Client, t TrustedIssuer, alg, kid string, proves func(Key) bool) (bool, error) {
+func (k *Keys) VerifyIssuer(ctx context.Context, r realm.Realm, c *Client, t TrustedIssuer, alg, kid string, proves func(Key) bool) (bool, error) {
 	return k.verify(ctx, r, owner{c.ClientID, c.issuerKeys[t.Issuer], t.JWKSURI}, alg, kid, proves)
 }
 

@@ -22,20 +22,20 @@ import (
 // Store reads clients, from a cache, and writes them.
 type Store struct {
 	now     func() time.Time
-	cache   *realm.Cache[Client]
+	cache   *realm.Cache[*Client]
 	origins *realm.Cache[bool]
 }
 
 // NewStore makes a store with an empty cache.
 func NewStore(now func() time.Time) *Store {
-	return &Store{now: now, cache: realm.NewCache[Client](now), origins: realm.NewCache[bool](now)}
+	return &Store{now: now, cache: realm.NewCache[*Client](now), origins: realm.NewCache[bool](now)}
 }
 
-// ByClientID returns the client, enabled or not; realm.ErrUnknown when the realm has none of that client_id. What no
+// ByClientID returns the client, enabled or not, which is shared and must not be changed; realm.ErrUnknown when the realm has none of that client_id. What no
 // client_id can be is unknown without asking: it comes from strangers and need not even be text.
-func (s *Store) ByClientID(ctx context.Context, r realm.Realm, clientID string) (Client, error) {
+func (s *Store) ByClientID(ctx context.Context, r realm.Realm, clientID string) (*Client, error) {
 	if CheckID(clientID) != "" {
-		return Client{}, fmt.Errorf("client: %w", realm.ErrUnknown)
+		return nil, fmt.Errorf("client: %w", realm.ErrUnknown)
 	}
 	c, err := s.cached(ctx, r, clientID)
 	if err == nil && !s.now().Before(c.secretsUntil) {
@@ -48,25 +48,25 @@ func (s *Store) ByClientID(ctx context.Context, r realm.Realm, clientID string) 
 // never stands for the end of what does not end.
 func never() time.Time { return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }
 
-func (s *Store) cached(ctx context.Context, r realm.Realm, clientID string) (Client, error) {
-	return s.cache.Get(ctx, r.CacheKey(clientID), func(ctx context.Context) (Client, error) {
+func (s *Store) cached(ctx context.Context, r realm.Realm, clientID string) (*Client, error) {
+	return s.cache.Get(ctx, r.CacheKey(clientID), func(ctx context.Context) (*Client, error) {
 		now := s.now()
 		row, err := db.New().ClientByClientID(ctx, r, db.ClientByClientIDParams{ClientID: clientID, Now: &now, Never: never()})
 		if postgres.NoRows(err) {
-			return Client{}, fmt.Errorf("client: %w", realm.ErrUnknown)
+			return nil, fmt.Errorf("client: %w", realm.ErrUnknown)
 		}
 		if err != nil {
-			return Client{}, fmt.Errorf("read a client: %w", err)
+			return nil, fmt.Errorf("read a client: %w", err)
 		}
 		c, err := fromRow(row.Client)
 		if err == nil {
 			err = c.readKeys()
 		}
 		if err != nil {
-			return Client{}, fmt.Errorf("read the keys of client %s: %w", clientID, err)
+			return nil, fmt.Errorf("read the keys of client %s: %w", clientID, err)
 		}
 		c.SecretHashes, c.secretsUntil = row.Secrets, row.SecretsUntil
-		return c, nil
+		return &c, nil
 	})
 }
 

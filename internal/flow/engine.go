@@ -68,7 +68,7 @@ func pending(steps []Step, s *State) Step {
 
 // Begin reads the state of a request that has no flow yet, by one statement: the browser's session and what its
 // person allowed the client. browser may be "".
-func (e *Engine) Begin(ctx context.Context, r realm.Realm, browser session.Token, c client.Client, form url.Values, hintSubject string) (*State, error) {
+func (e *Engine) Begin(ctx context.Context, r realm.Realm, browser session.Token, c *client.Client, form url.Values, hintSubject string) (*State, error) {
 	s := &State{Now: e.Now(), Realm: r.Facts, Kind: KindAuthorize, Browser: browser, Client: c, Form: form, Request: ParseRequest(form)}
 	s.Request.HintSubject = hintSubject
 	if browser == "" {
@@ -117,17 +117,17 @@ func (e *Engine) Load(ctx context.Context, r realm.Realm, tx string, browser ses
 }
 
 // clientOf is the client of a flow. A mailed flow may have none, and goes on when it is gone.
-func (e *Engine) clientOf(ctx context.Context, r realm.Realm, row db.StateRow) (client.Client, error) {
+func (e *Engine) clientOf(ctx context.Context, r realm.Realm, row db.StateRow) (*client.Client, error) {
 	mailed := row.FlowKind == KindMailed
 	if mailed && row.FlowClientID == "" {
-		return client.Client{}, nil
+		return &client.Client{}, nil
 	}
 	c, err := e.Clients.ByClientID(ctx, r, row.FlowClientID)
 	if mailed && errors.Is(err, realm.ErrUnknown) {
-		return client.Client{}, nil
+		return &client.Client{}, nil
 	}
 	if err != nil {
-		return client.Client{}, fmt.Errorf("find the client of a flow: %w", err)
+		return nil, fmt.Errorf("find the client of a flow: %w", err)
 	}
 	return c, nil
 }

@@ -150,7 +150,7 @@ type State struct {
 	// Kind is KindMailed for a flow that no application asked for; Client and Request are empty then, or name the
 	// client where it began.
 	Kind    string
-	Client  client.Client
+	Client  *client.Client
 	Request Request
 	// Form is the authorization request as it came.
 	Form url.Values

@@ -26,24 +26,24 @@ type credentials struct {
 // authenticateClient authenticates the client of a request: by exactly one method, and by the one that it is
 // registered for (RFC 6749 §2.3). Unknown clients, disabled ones, wrong secrets and wrong signatures are answered
 // alike.
-func (p *Provider) authenticateClient(ctx context.Context, r realm.Realm, cred credentials) (client.Client, error) {
+func (p *Provider) authenticateClient(ctx context.Context, r realm.Realm, cred credentials) (*client.Client, error) {
 	c, err := p.Clients.ByClientID(ctx, r, cred.id)
 	failed := refuse(codeInvalidClient, describe(codeInvalidClient))
 	switch {
 	case errors.Is(err, realm.ErrUnknown):
-		return client.Client{}, failed.because(admission.Guess("unknown client"))
+		return nil, failed.because(admission.Guess("unknown client"))
 	case err != nil:
-		return client.Client{}, err
+		return nil, err
 	case !c.Enabled:
-		return client.Client{}, failed.because(errors.New("disabled client"))
+		return nil, failed.because(errors.New("disabled client"))
 	case c.TokenEndpointAuthMethod != cred.method:
-		return client.Client{}, failed.because(errors.New("registered for " + c.TokenEndpointAuthMethod + ", used " + cred.method))
+		return nil, failed.because(errors.New("registered for " + c.TokenEndpointAuthMethod + ", used " + cred.method))
 	case cred.method == methodKey:
 		if err := p.prove(ctx, r, c, cred.assertion); err != nil {
-			return client.Client{}, err
+			return nil, err
 		}
 	case cred.method != "none" && !c.ProvesSecret(cred.secret):
-		return client.Client{}, failed.because(admission.Guess("wrong secret"))
+		return nil, failed.because(admission.Guess("wrong secret"))
 	}
 	return c, nil
 }
@@ -67,7 +67,7 @@ func readAssertion(text string, form url.Values) (credentials, *protocolError) {
 }
 
 // prove uses up the assertion of a client that is registered to use one.
-func (p *Provider) prove(ctx context.Context, r realm.Realm, c client.Client, a assertion.Assertion) error {
+func (p *Provider) prove(ctx context.Context, r realm.Realm, c *client.Client, a assertion.Assertion) error {
 	err := p.Assertions.Use(ctx, r, c, a)
 	var wrong assertion.ClaimError
 	switch {
@@ -129,7 +129,7 @@ func readBasic(req *http.Request) (credentials, bool) {
 // authenticatedBefore is fosite's client authentication: it hands over the client that authenticateClient let in.
 func authenticatedBefore(ctx context.Context, _ *http.Request, _ url.Values) (fosite.Client, error) {
 	c := &store.Of(ctx).Client
-	if c.ClientID == "" {
+	if c.Client == nil {
 		return nil, fosite.ErrInvalidClient
 	}
 	return c, nil

@@ -48,7 +48,7 @@ func (p *Provider) introspect(c *echo.Context) error {
 const introspectionJWT = "application/token-introspection+jwt"
 
 // signedIntrospection answers with a JWT, for resource servers that have to show what they were told (RFC 9701 §5).
-func (p *Provider) signedIntrospection(c *echo.Context, r realm.Realm, cl client.Client, answer accesstoken.Introspection) error {
+func (p *Provider) signedIntrospection(c *echo.Context, r realm.Realm, cl *client.Client, answer accesstoken.Introspection) error {
 	key, err := p.Keys.Signer(c.Request().Context(), r, r.Settings.SigningAlg)
 	if err != nil {
 		return p.refuseToken(c, cl, err)
@@ -69,7 +69,7 @@ func (p *Provider) signedIntrospection(c *echo.Context, r realm.Realm, cl client
 	return c.Blob(http.StatusOK, introspectionJWT, []byte(jwt))
 }
 
-func (p *Provider) inspect(ctx context.Context, r realm.Realm, cl client.Client, token string) (accesstoken.Introspection, error) {
+func (p *Provider) inspect(ctx context.Context, r realm.Realm, cl *client.Client, token string) (accesstoken.Introspection, error) {
 	if presented, ours := grant.ParseRefreshToken(r, token); ours {
 		return p.inspectRefresh(ctx, r, cl, presented)
 	}
@@ -98,7 +98,7 @@ func (p *Provider) inspect(ctx context.Context, r realm.Realm, cl client.Client,
 }
 
 // mayIntrospect tells whether a client is set to introspect one of the audiences.
-func mayIntrospect(cl client.Client, audiences []string) bool {
+func mayIntrospect(cl *client.Client, audiences []string) bool {
 	return slices.ContainsFunc(cl.Introspects, func(a string) bool { return a == "*" || slices.Contains(audiences, a) })
 }
 
@@ -111,7 +111,7 @@ func grantOf(claims accesstoken.Claims) (uuid.UUID, error) {
 }
 
 // inspectRefresh shows a refresh token to the client that it was given to, and to nobody else.
-func (p *Provider) inspectRefresh(ctx context.Context, r realm.Realm, cl client.Client, presented grant.RefreshToken) (accesstoken.Introspection, error) {
+func (p *Provider) inspectRefresh(ctx context.Context, r realm.Realm, cl *client.Client, presented grant.RefreshToken) (accesstoken.Introspection, error) {
 	now := p.Now()
 	g, err := grant.ByID(ctx, r, presented.Grant, now)
 	if errors.Is(err, realm.ErrUnknown) {
@@ -147,7 +147,7 @@ func (p *Provider) revoke(c *echo.Context) error {
 	return c.NoContent(http.StatusOK)
 }
 
-func (p *Provider) revokeToken(ctx context.Context, r realm.Realm, cl client.Client, token string) error {
+func (p *Provider) revokeToken(ctx context.Context, r realm.Realm, cl *client.Client, token string) error {
 	now := p.Now()
 	if presented, ours := grant.ParseRefreshToken(r, token); ours {
 		g, err := grant.ByID(ctx, r, presented.Grant, now)

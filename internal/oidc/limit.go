@@ -25,19 +25,19 @@ func (p *Provider) limited(next echo.HandlerFunc) echo.HandlerFunc {
 		if err == nil {
 			return next(c)
 		}
-		return p.refuseToken(c, client.Client{}, err)
+		return p.refuseToken(c, nil, err)
 	}
 }
 
 // admitClient authenticates the client of a request, unless too many tries failed or too many succeeded before.
-func (p *Provider) admitClient(c *echo.Context, r realm.Realm, cred credentials) (cl client.Client, err error) {
+func (p *Provider) admitClient(c *echo.Context, r realm.Realm, cred credentials) (cl *client.Client, err error) {
 	ctx, from := c.Request().Context(), p.from(c)
 	err = p.Gate.Authenticate(ctx, r, from, cred.id, func() (err error) {
 		cl, err = p.authenticateClient(ctx, r, cred)
 		return err
 	})
 	if err != nil {
-		return client.Client{}, err
+		return nil, err
 	}
 	return cl, p.Gate.Client(ctx, r, cl.ClientID, cl.Public(), from)
 }

@@ -163,7 +163,7 @@ func (p *Provider) checkLogout(ctx context.Context, r realm.Realm, form url.Valu
 		if err != nil {
 			return nil, err
 		}
-		q.client = &c
+		q.client = c
 	}
 	if uri := form.Get("post_logout_redirect_uri"); uri != "" {
 		if q.client == nil || !q.client.AllowsPostLogoutRedirect(uri) {

@@ -116,7 +116,7 @@ func (p *Provider) Mount(pages, api, documents *echo.Group) {
 }
 
 // begin opens the unit of work of a request.
-func (p *Provider) begin(ctx context.Context, r realm.Realm, c client.Client) (context.Context, *store.Unit) {
+func (p *Provider) begin(ctx context.Context, r realm.Realm, c *client.Client) (context.Context, *store.Unit) {
 	u := &store.Unit{Realm: r, Now: p.Now(), Client: store.Client{Client: c}, Lifetimes: c.Lifetimes.Within(r.Settings.Lifetimes)}
 	return store.With(ctx, u), u
 }

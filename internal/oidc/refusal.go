@@ -5,7 +5,6 @@ import (
 
 	"github.com/labstack/echo/v5"
 
-	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/problem"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
@@ -25,7 +24,7 @@ func (p *Provider) Refusals(next echo.HandlerFunc) echo.HandlerFunc {
 		if errors.As(err, &found) {
 			err = p.asRefusal(found)
 		}
-		return p.refuseToken(c, client.Client{}, err)
+		return p.refuseToken(c, nil, err)
 	}
 }
 

@@ -24,7 +24,7 @@ const (
 
 // authorization is a checked authorization request.
 type authorization struct {
-	client      client.Client
+	client      *client.Client
 	form        url.Values
 	redirectURI string
 	state       string
@@ -68,19 +68,19 @@ func (p *Provider) checkRequest(ctx context.Context, r realm.Realm, form url.Val
 	return q, nil
 }
 
-func (p *Provider) clientOf(ctx context.Context, r realm.Realm, id string) (client.Client, error) {
+func (p *Provider) clientOf(ctx context.Context, r realm.Realm, id string) (*client.Client, error) {
 	if id == "" {
-		return client.Client{}, problem.New(problem.ClientUnknown).WithHint("The parameter client_id is missing.")
+		return nil, problem.New(problem.ClientUnknown).WithHint("The parameter client_id is missing.")
 	}
 	c, err := p.Clients.ByClientID(ctx, r, id)
 	switch {
 	case errors.Is(err, realm.ErrUnknown):
-		return client.Client{}, problem.New(problem.ClientUnknown).WithHint(
+		return nil, problem.New(problem.ClientUnknown).WithHint(
 			"The realm %s has no application with client_id %q. Compare it with the realm file, or add the application there and run: gatehouse realm apply -f FILE", r.Slug, id)
 	case err != nil:
-		return client.Client{}, err
+		return nil, err
 	case !c.Enabled:
-		return client.Client{}, problem.New(problem.ClientUnknown).WithHint("The application %s is switched off (enabled: false).", id)
+		return nil, problem.New(problem.ClientUnknown).WithHint("The application %s is switched off (enabled: false).", id)
 	}
 	return c, nil
 }

@@ -41,21 +41,21 @@ func (p *Provider) token(c *echo.Context) error {
 }
 
 // clientRequest reads the form of an endpoint that clients call and authenticates the client by what read finds.
-func (p *Provider) clientRequest(c *echo.Context, read func(*http.Request, url.Values) (credentials, *protocolError)) (url.Values, client.Client, error) {
+func (p *Provider) clientRequest(c *echo.Context, read func(*http.Request, url.Values) (credentials, *protocolError)) (url.Values, *client.Client, error) {
 	req := c.Request()
 	form, err := web.Form(c)
 	if err != nil {
-		return nil, client.Client{}, refuse(codeInvalidRequest, "The body is not a form (application/x-www-form-urlencoded), or too large.").because(err)
+		return nil, nil, refuse(codeInvalidRequest, "The body is not a form (application/x-www-form-urlencoded), or too large.").because(err)
 	}
 	if req.URL.RawQuery != "" {
-		return nil, client.Client{}, refuse(codeInvalidRequest, "Parameters belong into the body, not into the address.")
+		return nil, nil, refuse(codeInvalidRequest, "Parameters belong into the body, not into the address.")
 	}
 	if name := repeated(form); name != "" {
-		return nil, client.Client{}, refuse(codeInvalidRequest, "The parameter "+printable(name)+" is given more than once.")
+		return nil, nil, refuse(codeInvalidRequest, "The parameter "+printable(name)+" is given more than once.")
 	}
 	cred, refusal := read(req, form)
 	if refusal != nil {
-		return nil, client.Client{}, refusal
+		return nil, nil, refusal
 	}
 	cl, err := p.admitClient(c, web.Realm(c), cred)
 	if err != nil {
@@ -71,7 +71,7 @@ func (p *Provider) clientRequest(c *echo.Context, read func(*http.Request, url.V
 
 // grantTokens reads, lets fosite decide and signs without holding a connection, then commits by one conditional
 // statement.
-func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Request, form url.Values, cl client.Client) (accesstoken.Response, error) {
+func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Request, form url.Values, cl *client.Client) (accesstoken.Response, error) {
 	grantType := form.Get("grant_type")
 	if refusal := checkGrant(grantType, form, cl); refusal != nil {
 		return accesstoken.Response{}, refusal
@@ -108,7 +108,7 @@ func (p *Provider) grantTokens(ctx context.Context, r realm.Realm, req *http.Req
 	}, nil
 }
 
-func checkGrant(grantType string, form url.Values, cl client.Client) *protocolError {
+func checkGrant(grantType string, form url.Values, cl *client.Client) *protocolError {
 	proof, known := "", true
 	switch grantType {
 	case grantCode:
@@ -136,7 +136,7 @@ func checkGrant(grantType string, form url.Values, cl client.Client) *protocolEr
 }
 
 // chooseKeys finds the keys that sign the request's tokens.
-func (p *Provider) chooseKeys(ctx context.Context, u *store.Unit, cl client.Client) (err error) {
+func (p *Provider) chooseKeys(ctx context.Context, u *store.Unit, cl *client.Client) (err error) {
 	r := u.Realm
 	if u.AccessKey, err = p.Keys.Signer(ctx, r, r.Settings.SigningAlg); err != nil {
 		return err
@@ -150,7 +150,7 @@ func (p *Provider) chooseKeys(ctx context.Context, u *store.Unit, cl client.Clie
 
 // grantScopes grants what a token request may choose itself: a client acting for itself its scopes and audiences, a
 // code or a refresh fewer audiences than were granted, a refresh fewer scopes too.
-func grantScopes(u *store.Unit, ar fosite.AccessRequester, form url.Values, cl client.Client) error {
+func grantScopes(u *store.Unit, ar fosite.AccessRequester, form url.Values, cl *client.Client) error {
 	switch u.GrantType {
 	case grantCode:
 		return narrowAudience(u, form["resource"])
@@ -255,7 +255,7 @@ func (p *Provider) commit(ctx context.Context, u *store.Unit, refresh bool) erro
 // authorization is dead (RFC 6749 §4.1.2); so does an old refresh token (RFC 9700 §4.14.2). Any other failed proof
 // burns the code, so that it cannot be tried again. Another client's use touches nothing else. What is this server's
 // own fault burns nothing either.
-func (p *Provider) proofFailed(ctx context.Context, u *store.Unit, cl client.Client, grantType string, err error) error {
+func (p *Provider) proofFailed(ctx context.Context, u *store.Unit, cl *client.Client, grantType string, err error) error {
 	e := asProtocolError(err)
 	if e.ours() || u.Grant == nil {
 		return e
@@ -283,8 +283,11 @@ func reuse(grantType string) string {
 	return "code_reuse"
 }
 
-// refuseToken writes an error of RFC 6749 §5.2.
-func (p *Provider) refuseToken(c *echo.Context, cl client.Client, err error) error {
+// refuseToken writes an error of RFC 6749 §5.2. The client is nil when the request did not prove whose it is.
+func (p *Provider) refuseToken(c *echo.Context, cl *client.Client, err error) error {
+	if cl == nil {
+		cl = &client.Client{}
+	}
 	e := asProtocolError(err)
 	ctx := c.Request().Context()
 	if e.ours() {

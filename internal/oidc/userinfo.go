@@ -80,7 +80,7 @@ func (p *Provider) userinfo(c *echo.Context) error {
 }
 
 // signedUserinfo answers with a JWT, for clients that are registered so (OpenID Connect Core §5.3.2).
-func (p *Provider) signedUserinfo(c *echo.Context, r realm.Realm, cl client.Client, answer userinfoClaims) error {
+func (p *Provider) signedUserinfo(c *echo.Context, r realm.Realm, cl *client.Client, answer userinfoClaims) error {
 	key, err := p.Keys.Signer(c.Request().Context(), r, cl.UserinfoSignedResponseAlg)
 	if err != nil {
 		return p.refuseBearer(c, err)

@@ -80,7 +80,7 @@ func (b *bundle) client(t *testing.T, r realm.Realm, id string) client.Client {
 	t.Helper()
 	c, err := client.NewStore(b.Clock.Now).ByClientID(t.Context(), r, id)
 	require.NoError(t, err)
-	return c
+	return *c
 }
 
 func (b *bundle) person(t *testing.T, r realm.Realm, name string) (u user.User) {

@@ -141,7 +141,7 @@ type Verifier struct {
 // Use checks an assertion that is meant to prove c, and uses it up: of many callers at once it succeeds for one. The key
 // decides about the algorithm, and what is wrong with the claims is told only to who has signed them. Errors are
 // ErrInvalid, ClaimError, and those of the database.
-func (v Verifier) Use(ctx context.Context, r realm.Realm, c client.Client, a Assertion) error {
+func (v Verifier) Use(ctx context.Context, r realm.Realm, c *client.Client, a Assertion) error {
 	allowed := terms{issuer: r.Issuer, strict: c.StrictAssertionAudience || r.Settings.StrictAssertionAudience, lifetime: ends}
 	var proved bool
 	var err error

@@ -51,7 +51,7 @@ func (p Policy) known(c *echo.Context) (bool, error) {
 }
 
 // Allow lets a browser application read the response when its origin is on the client's list, to the letter.
-func (Policy) Allow(c *echo.Context, cl client.Client) {
+func (Policy) Allow(c *echo.Context, cl *client.Client) {
 	h := c.Response().Header()
 	h.Add(echo.HeaderVary, echo.HeaderOrigin)
 	if origin := c.Request().Header.Get(echo.HeaderOrigin); origin != "" && slices.Contains(cl.Origins, origin) {

@@ -7,7 +7,7 @@ import (
 )
 
 // Client is a client as fosite sees it.
-type Client struct{ client.Client }
+type Client struct{ *client.Client }
 
 var (
 	_ fosite.Client             = (*Client)(nil)

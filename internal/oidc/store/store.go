@@ -84,7 +84,7 @@ var (
 // GetClient implements fosite.ClientManager. A disabled client is like none.
 func (s Storage) GetClient(ctx context.Context, id string) (fosite.Client, error) {
 	u := Of(ctx)
-	if id != "" && id == u.Client.ClientID { // it was read, and found enabled, for this request
+	if u.Client.Client != nil && id == u.Client.ClientID { // it was read, and found enabled, for this request
 		return &u.Client, nil
 	}
 	c, err := s.Clients.ByClientID(ctx, u.Realm, id)
