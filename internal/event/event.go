@@ -71,26 +71,45 @@ type Origin struct {
 	UserAgent string
 }
 
-type originKey struct{}
+// OriginKey is where a ctx has an Originator.
+type OriginKey struct{}
+
+// Originator makes an origin when an event asks for it: most requests record none.
+type Originator interface{ Origin() Origin }
+
+// Origin implements Originator.
+func (o Origin) Origin() Origin { return o }
 
 // With returns a ctx whose events come from o.
 func With(ctx context.Context, o Origin) context.Context {
-	return context.WithValue(ctx, originKey{}, o)
+	return context.WithValue(ctx, OriginKey{}, o)
 }
 
 // From is the origin in ctx; without one, the program itself.
 func From(ctx context.Context) Origin {
-	if o, ok := ctx.Value(originKey{}).(Origin); ok {
-		return o
+	if o, ok := ctx.Value(OriginKey{}).(Originator); ok {
+		return o.Origin()
 	}
 	return Origin{Kind: System}
 }
 
 // By returns a ctx whose events have this actor, everything else unchanged.
 func By(ctx context.Context, kind ActorKind, actor string) context.Context {
-	o := From(ctx)
-	o.Kind, o.Actor = kind, actor
-	return With(ctx, o)
+	return context.WithValue(ctx, OriginKey{}, &deed{ctx, kind, actor})
+}
+
+// deed is an origin with another actor.
+type deed struct {
+	from  context.Context
+	kind  ActorKind
+	actor string
+}
+
+// Origin implements Originator.
+func (d *deed) Origin() Origin {
+	o := From(d.from)
+	o.Kind, o.Actor = d.kind, d.actor
+	return o
 }
 
 // Record writes e in the transaction of the change that it reports.

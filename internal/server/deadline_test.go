@@ -29,6 +29,7 @@ func TestDeadline(t *testing.T) {
 			t.Helper()
 			require.NoError(t, ctx.Err())
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			require.ErrorIs(t, ctx.Err(), context.DeadlineExceeded)
 		},
 		"ends_with_the_request": func(t *testing.T, ctx *deadline, request context.CancelFunc) {

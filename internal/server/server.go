@@ -11,7 +11,6 @@ import (
 
 	"github.com/labstack/echo/v5"
 
-	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/limit"
 	"github.com/gatehouse-id/gatehouse/internal/outbox"
 	"github.com/gatehouse-id/gatehouse/internal/problem"
@@ -75,8 +74,8 @@ type server struct{ Options }
 // mount puts every surface below a prefix whose realm find finds. The armour comes first, so that what find refuses is
 // answered in the form that the endpoint's callers read.
 func (s *server) mount(e *echo.Echo, prefix string, find echo.MiddlewareFunc) {
-	pages := e.Group(prefix, s.Web.Pages, s.withContext, find, s.limitPages, web.LimitURL(web.MaxAuthorizeURL), web.LimitBody(web.MaxForm))
-	api := e.Group(prefix, s.Web.API, s.Refusals, s.withContext, find, web.LimitBody(web.MaxForm))
+	pages := e.Group(prefix, s.Web.Pages, bounded, find, s.limitPages, web.LimitURL(web.MaxAuthorizeURL), web.LimitBody(web.MaxForm))
+	api := e.Group(prefix, s.Web.API, s.Refusals, bounded, find, web.LimitBody(web.MaxForm))
 	documents := e.Group(prefix, s.Web.Document, find)
 	for _, surface := range s.Surfaces {
 		surface.Mount(pages, api, documents)
@@ -151,17 +150,14 @@ func (s *server) limitPages(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// withContext bounds the request and puts into its ctx who asks and from where, once, for every event that it records.
-func (s *server) withContext(next echo.HandlerFunc) echo.HandlerFunc {
+// bounded gives the request requestTimeout.
+func bounded(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c *echo.Context) error {
-		bounded := &deadline{timeout: requestTimeout}
-		defer bounded.stop()
+		d := &deadline{timeout: requestTimeout}
+		defer d.stop()
 		web.Extend(c, func(ctx context.Context) context.Context {
-			bounded.Context = ctx
-			return event.With(bounded, event.Origin{
-				Kind: event.Anonymous, RequestID: web.RequestID(c),
-				Address: s.Web.ClientAddress(c).String(), UserAgent: c.Request().UserAgent(),
-			})
+			d.Context = ctx
+			return d
 		})
 		return next(c)
 	}

@@ -57,53 +57,32 @@ func terminal(w io.Writer) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// contextKey keys the facts of a request in its context.
-type contextKey struct{}
+// Facts are what the log lines of a ctx bear.
+type Facts struct{ RequestID, Realm string }
 
-type facts struct{ requestID, realm string }
-
-// WithRequest returns a context whose log lines bear that request id.
-func WithRequest(ctx context.Context, requestID string) context.Context {
-	f, _ := factsOf(ctx)
-	return context.WithValue(ctx, contextKey{}, &facts{requestID: requestID, realm: f.realm})
-}
+// FactsKey is where a ctx has its *Facts.
+type FactsKey struct{}
 
 // WithRealm returns a context whose log lines bear that realm's slug.
 func WithRealm(ctx context.Context, slug string) context.Context {
-	f, _ := factsOf(ctx)
-	return context.WithValue(ctx, contextKey{}, &facts{requestID: f.requestID, realm: slug})
+	return context.WithValue(ctx, FactsKey{}, &Facts{factsOf(ctx).RequestID, slug})
 }
 
-// SetRealm is WithRealm for the context that WithRequest returned and all that come of it, without another context: a
-// request learns its realm on its way. Nothing else may use the context meanwhile.
-func SetRealm(ctx context.Context, slug string) {
-	if _, own := factsOf(ctx); own != nil {
-		own.realm = slug
+func factsOf(ctx context.Context) Facts {
+	if f, ok := ctx.Value(FactsKey{}).(*Facts); ok {
+		return *f
 	}
+	return Facts{}
 }
 
-// RequestID returns the request id of the context, or nothing.
-func RequestID(ctx context.Context) string {
-	f, _ := factsOf(ctx)
-	return f.requestID
-}
-
-// factsOf returns the facts of the context and where they are kept, nil when there are none.
-func factsOf(ctx context.Context) (facts, *facts) {
-	if f, ok := ctx.Value(contextKey{}).(*facts); ok {
-		return *f, f
-	}
-	return facts{}, nil
-}
-
-func (f facts) appendTo(l *line) {
-	if f.requestID != "" {
+func (f Facts) appendTo(l *line) {
+	if f.RequestID != "" {
 		l.key("request_id")
-		l.text(f.requestID)
+		l.text(f.RequestID)
 	}
-	if f.realm != "" {
+	if f.Realm != "" {
 		l.key("realm")
-		l.text(f.realm)
+		l.text(f.Realm)
 	}
 }
 
@@ -127,9 +106,7 @@ func (h *handler) Handle(ctx context.Context, record slog.Record) error {
 	defer h.out.free(l)
 	l.b, l.json, l.groups = l.b[:0], h.json, nil
 	l.start(record)
-	if f, _ := factsOf(ctx); f != (facts{}) {
-		f.appendTo(l)
-	}
+	factsOf(ctx).appendTo(l)
 	l.b, l.groups = append(l.b, h.given...), h.groups
 	record.Attrs(func(attr slog.Attr) bool {
 		l.attr(redact(h.groups, attr))

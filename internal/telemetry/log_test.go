@@ -146,8 +146,7 @@ func TestLogger(t *testing.T) {
 
 	t.Run("adds_request_and_realm_at_the_top_level", func(t *testing.T) {
 		t.Parallel()
-		ctx := telemetry.WithRealm(telemetry.WithRequest(context.Background(), "r-1"), "demo")
-		require.Equal(t, "r-1", telemetry.RequestID(ctx))
+		ctx := telemetry.WithRealm(context.WithValue(context.Background(), telemetry.FactsKey{}, &telemetry.Facts{RequestID: "r-1"}), "demo")
 		out := log(t, "json", func(l *slog.Logger) {
 			l.InfoContext(ctx, "plain", "a", 1)
 			l.With("b", 2).WithGroup("g").With("c", 3).InfoContext(ctx, "grouped", "d", 4)
@@ -160,9 +159,9 @@ func TestLogger(t *testing.T) {
 	})
 	t.Run("names_the_realm_of_a_request_on_its_way", func(t *testing.T) {
 		t.Parallel()
-		ctx := telemetry.WithRequest(context.Background(), "r-1")
-		telemetry.SetRealm(context.Background(), "nowhere") // of no request: nothing to remember it
-		telemetry.SetRealm(ctx, "demo")
+		facts := &telemetry.Facts{RequestID: "r-1"}
+		ctx := context.WithValue(context.Background(), telemetry.FactsKey{}, facts)
+		facts.Realm = "demo"
 		other := telemetry.WithRealm(ctx, "other")
 		out := log(t, "json", func(l *slog.Logger) {
 			l.InfoContext(ctx, "own")
@@ -248,7 +247,7 @@ func BenchmarkLogLine(b *testing.B) {
 	var out bytes.Buffer
 	logger, err := telemetry.NewLogger(&out, "json", slog.LevelInfo)
 	require.NoError(b, err)
-	ctx := telemetry.WithRealm(telemetry.WithRequest(context.Background(), "0198c5e2-7f3a"), "demo")
+	ctx := context.WithValue(context.Background(), telemetry.FactsKey{}, &telemetry.Facts{RequestID: "0198c5e2-7f3a", Realm: "demo"})
 	for b.Loop() {
 		out.Reset()
 		logger.InfoContext(ctx, "request", "method", "POST", "route", "/r/:realm/token", "status", 200,

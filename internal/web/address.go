@@ -13,10 +13,16 @@ import (
 // invalid when the peer has no IP address.
 func (w *Web) ClientAddress(c *echo.Context) netip.Addr {
 	state := of(c)
-	if !state.address.IsValid() {
-		state.address = w.address(c.Request())
+	state.web = w
+	return state.clientAddress()
+}
+
+// clientAddress finds the address once.
+func (r *request) clientAddress() netip.Addr {
+	if !r.address.IsValid() {
+		r.address = r.web.address(r.http)
 	}
-	return state.address
+	return r.address
 }
 
 // extractAddress is echo's IPExtractor, for Context.RealIP.

@@ -14,17 +14,20 @@ import (
 
 	"github.com/labstack/echo/v5"
 
+	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/problem"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/telemetry"
 )
 
-// request is what this package remembers of a request while it is answered. It is the request's ctx too, which needs no
-// second copy of the request when more comes into it.
+// request is what this package remembers of a request while it is answered. It is the request's ctx too: what log lines
+// bear and where events come from is asked of it, instead of being put into a ctx for each.
 type request struct {
 	context.Context
 
-	id      string
+	web     *Web
+	http    *http.Request
+	facts   telemetry.Facts
 	group   group
 	realm   realm.Realm
 	back    Link
@@ -39,23 +42,40 @@ type request struct {
 	formRead bool
 }
 
-// of is the request of c; entry made it, but for tests of handlers alone.
+// of is the request of c, which entry made.
 func of(c *echo.Context) *request {
 	if r, ok := c.Request().Context().(*request); ok {
 		return r
 	}
-	return begin(c, "")
+	return begin(nil, c, "") // in a test of a handler alone
 }
 
-func begin(c *echo.Context, id string) *request {
-	ctx := c.Request().Context()
-	if id != "" {
-		ctx = telemetry.WithRequest(ctx, id)
-	}
-	r := &request{Context: ctx, id: id}
+func begin(w *Web, c *echo.Context, id string) *request {
+	r := &request{Context: c.Request().Context(), web: w, facts: telemetry.Facts{RequestID: id}}
 	r.notes = r.room[:0]
-	c.SetRequest(c.Request().WithContext(r))
+	r.http = c.Request().WithContext(r)
+	c.SetRequest(r.http)
 	return r
+}
+
+// Value implements context.Context.
+func (r *request) Value(key any) any {
+	switch key.(type) {
+	case telemetry.FactsKey:
+		return &r.facts
+	case event.OriginKey:
+		return r
+	}
+	return r.Context.Value(key)
+}
+
+// Origin implements event.Originator: somebody, until it is known who.
+func (r *request) Origin() event.Origin {
+	o := event.Origin{Kind: event.Anonymous, RequestID: r.facts.RequestID, UserAgent: r.http.UserAgent()}
+	if r.web != nil {
+		o.Address = r.clientAddress().String()
+	}
+	return o
 }
 
 // Extend puts more into the request's ctx: what more makes of it. It is for middleware, before anybody has the ctx.
@@ -66,15 +86,15 @@ func Extend(c *echo.Context, more func(ctx context.Context) context.Context) {
 
 // SetRealm says which realm the request is for. Pages, cookies and log lines follow it.
 func SetRealm(c *echo.Context, r realm.Realm) {
-	of(c).realm = r
-	telemetry.SetRealm(c.Request().Context(), r.Slug)
+	state := of(c)
+	state.realm, state.facts.Realm = r, r.Slug
 }
 
 // Realm is the realm of the request; before SetRealm it is zero, its Facts nil.
 func Realm(c *echo.Context) realm.Realm { return of(c).realm }
 
 // RequestID is the request's id: 128 random bits in lower-case base32. What the client sent as such is ignored.
-func RequestID(c *echo.Context) string { return of(c).id }
+func RequestID(c *echo.Context) string { return of(c).facts.RequestID }
 
 // Peeks tells that the request is HEAD: somebody asks what is there, a program that reads mails above all, and nothing
 // may change. Where GET answers by what it does, HEAD leaves that out (RFC 9110 §9.3.2).
@@ -104,7 +124,7 @@ func (w *Web) entry(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c *echo.Context) error {
 		start := w.o.Now()
 		id, err := w.newRequestID()
-		state := begin(c, id)
+		state := begin(w, c, id)
 		if err == nil {
 			c.Response().Header()[echo.HeaderXRequestID] = []string{id}
 			err = protect(next, c)
