@@ -12,15 +12,13 @@ import (
 // right-most address in X-Forwarded-For that is not one. X-Real-IP and Forwarded are never read (LG-09). It is
 // invalid when the peer has no IP address.
 func (w *Web) ClientAddress(c *echo.Context) netip.Addr {
-	state := of(c)
-	state.web = w
-	return state.clientAddress()
+	return of(c).clientAddress(w)
 }
 
 // clientAddress finds the address once.
-func (r *request) clientAddress() netip.Addr {
+func (r *request) clientAddress(w *Web) netip.Addr {
 	if !r.address.IsValid() {
-		r.address = r.web.address(r.http)
+		r.address = w.address(r.http)
 	}
 	return r.address
 }

@@ -73,7 +73,7 @@ func (r *request) Value(key any) any {
 func (r *request) Origin() event.Origin {
 	o := event.Origin{Kind: event.Anonymous, RequestID: r.facts.RequestID, UserAgent: r.http.UserAgent()}
 	if r.web != nil {
-		o.Address = r.clientAddress().String()
+		o.Address = r.clientAddress(r.web).String()
 	}
 	return o
 }
