@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 )
@@ -120,6 +122,7 @@ func (s Settings) Check() []string {
 	wrong = append(wrong, s.checkKeys()...)
 	wrong = append(wrong, s.checkIssuers()...)
 	wrong = append(wrong, s.checkAddresses()...)
+	wrong = append(wrong, s.checkPublisher()...)
 	wrong = append(wrong, s.Lifetimes.check()...)
 	for _, scope := range slices.Concat(s.Scopes, s.Audiences, s.Introspects) {
 		if !scopePattern.MatchString(scope) {
@@ -150,10 +153,26 @@ func (s Settings) checkAddresses() []string {
 			wrong = append(wrong, fmt.Sprintf("origins: %q is not an origin such as https://app.example.com", origin))
 		}
 	}
-	if s.StartURL != "" {
-		if u, err := url.Parse(s.StartURL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") {
-			wrong = append(wrong, fmt.Sprintf("start_url: %q is not an http or https address", s.StartURL))
+	for _, c := range []struct{ setting, address string }{
+		{"start_url", s.StartURL}, {"policy_uri", s.PolicyURI}, {"tos_uri", s.TOSURI},
+	} {
+		if u, err := url.Parse(c.address); c.address != "" && (err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http")) {
+			wrong = append(wrong, fmt.Sprintf("%s: %q is not an http or https address", c.setting, c.address))
 		}
 	}
 	return wrong
+}
+
+// maxPublisher is what a heading has room for, in bytes.
+const maxPublisher = 200
+
+// checkPublisher refuses what could make the publisher's name look like something else on the page.
+func (s Settings) checkPublisher() []string {
+	switch {
+	case len(s.Publisher) > maxPublisher:
+		return []string{fmt.Sprintf("publisher has more than %d bytes", maxPublisher)}
+	case !utf8.ValidString(s.Publisher), strings.ContainsFunc(s.Publisher, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return []string{fmt.Sprintf("publisher: %q has characters that cannot be seen", s.Publisher)}
+	}
+	return nil
 }

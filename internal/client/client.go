@@ -68,6 +68,11 @@ type Settings struct {
 	Lifetimes Lifetimes `yaml:"lifetimes"`
 	// StartURL is where people begin to use the application.
 	StartURL string `yaml:"start_url"`
+	// Publisher is who makes the application. PolicyURI and TOSURI are where it says what it does with people's data and
+	// what its terms are (OpenID Connect Dynamic Client Registration §2). They are shown where consent is asked for.
+	Publisher string `yaml:"publisher"`
+	PolicyURI string `yaml:"policy_uri"`
+	TOSURI    string `yaml:"tos_uri"`
 }
 
 // GrantJWTBearer is the grant type of an assertion by which a client gets a token for itself (RFC 7523 §2.1).

@@ -104,6 +104,7 @@ func fromRow(row db.Client) (Client, error) {
 			GrantTypes: row.GrantTypes, ResponseTypes: row.ResponseTypes, Scopes: row.Scopes, Audiences: row.Audiences, Introspects: row.Introspects,
 			PKCE: row.Pkce, Consent: row.Consent, IDTokenSignedResponseAlg: row.IDTokenSignedResponseAlg,
 			UserinfoSignedResponseAlg: row.UserinfoSignedResponseAlg, ClaimsInIDToken: row.ClaimsInIDToken, StartURL: row.StartUrl,
+			Publisher: row.Publisher, PolicyURI: row.PolicyUri, TOSURI: row.TosUri,
 			Lifetimes: Lifetimes{
 				AccessToken: duration(row.AccessTokenSeconds), IDToken: duration(row.IDTokenSeconds),
 				RefreshIdle: duration(row.RefreshIdleSeconds), RefreshAbsolute: duration(row.RefreshAbsoluteSeconds),
@@ -187,7 +188,7 @@ func (s *Store) Create(ctx context.Context, tx realm.Tx, clientID, name string, 
 		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken,
 		AccessTokenSeconds: seconds(set.Lifetimes.AccessToken), IDTokenSeconds: seconds(set.Lifetimes.IDToken),
 		RefreshIdleSeconds: seconds(set.Lifetimes.RefreshIdle), RefreshAbsoluteSeconds: seconds(set.Lifetimes.RefreshAbsolute),
-		StartUrl: set.StartURL, Now: now,
+		StartUrl: set.StartURL, Publisher: set.Publisher, PolicyUri: set.PolicyURI, TosUri: set.TOSURI, Now: now,
 	})
 	if err != nil {
 		return Client{}, fmt.Errorf("insert client %s: %w", clientID, err)
@@ -214,7 +215,7 @@ func (s *Store) Update(ctx context.Context, tx realm.Tx, c Client, changed []str
 		UserinfoSignedResponseAlg: set.UserinfoSignedResponseAlg, ClaimsInIDToken: set.ClaimsInIDToken,
 		AccessTokenSeconds: seconds(set.Lifetimes.AccessToken), IDTokenSeconds: seconds(set.Lifetimes.IDToken),
 		RefreshIdleSeconds: seconds(set.Lifetimes.RefreshIdle), RefreshAbsoluteSeconds: seconds(set.Lifetimes.RefreshAbsolute),
-		StartUrl: set.StartURL, Now: now,
+		StartUrl: set.StartURL, Publisher: set.Publisher, PolicyUri: set.PolicyURI, TosUri: set.TOSURI, Now: now,
 	})
 	if err != nil {
 		return fmt.Errorf("update client %s: %w", c.ClientID, err)

@@ -42,6 +42,10 @@ func TestSettings(t *testing.T) {
 		"a scope with a space":           {func(s *client.Settings) { s.Scopes = []string{"a b"} }, "not a scope"},
 		"an audience with a quote":       {func(s *client.Settings) { s.Audiences = []string{`a"b`} }, "not a scope or audience"},
 		"a start that is a script":       {func(s *client.Settings) { s.StartURL = "javascript:x" }, "start_url"},
+		"a policy that is a script":      {func(s *client.Settings) { s.PolicyURI = "javascript:x" }, "policy_uri"},
+		"terms that are no address":      {func(s *client.Settings) { s.TOSURI = "terms.html" }, "tos_uri"},
+		"a publisher that is too long":   {func(s *client.Settings) { s.Publisher = strings.Repeat("x", 201) }, "publisher"},
+		"a publisher that is unreadable": {func(s *client.Settings) { s.Publisher = "Acme\u202e" }, "publisher"},
 	} {
 		s := valid
 		c.change(&s)

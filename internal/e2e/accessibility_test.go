@@ -84,6 +84,9 @@ applications:
     secrets: [` + webSecret + `]
     redirect_uris: ["` + shop.URL + `/callback"]
     start_url: "` + shop.URL + `"
+    publisher: Shops & Co.
+    policy_uri: https://shop.example/privacy
+    tos_uri: https://shop.example/terms
     grant_types: [authorization_code, refresh_token]
     scopes: [openid, profile, email, phone, address, offline_access, "api:read"]
     audiences: ["https://orders.example"]

@@ -38,7 +38,7 @@ func consentFile(slug string) string {
 realm: ` + slug + `
 name: Realm ` + slug + `
 applications:` + app("notes", "Notes", "") + app("strict", "Strict", "\n    consent: always") +
-		app("house", "House", "\n    consent: never") + app("shop", "Shop", "\n    audiences: [\"https://orders.example\"]") +
+		app("house", "House", "\n    consent: never") + app("shop", "Shop", "\n    audiences: [\"https://orders.example\"]\n    publisher: Shops & Co.\n    policy_uri: https://shop.example/privacy\n    tos_uri: https://shop.example/terms?a=1&b=2") +
 		native("pocket", "") + native("trusted", "\n    consent: never") + `
 users:
   - username: ana
@@ -470,4 +470,24 @@ func TestConsentSpeaksThreeLanguages(t *testing.T) {
 		form := b.follow(i, b.get(i.Issuer("one")+"/authorize?"+wants("strict", "response_mode", "form_post", "ui_locales", "pt-BR").Encode()))
 		require.Contains(t, b.decide(i, form, "allow").Body, `lang="pt-BR"`)
 	})
+}
+
+func TestConsentSaysWhoMakesTheApplicationAndUnderWhichTerms(t *testing.T) {
+	t.Parallel()
+	i := start(t, consentFile("one"))
+	b := newBrowser(t)
+	page := b.reach(i, wants("shop"))
+	requireConsentPage(t, page)
+	require.Contains(t, page.Body, "Made by Shops &amp; Co.")
+	for address, text := range map[string]string{"https://shop.example/privacy": "Privacy policy", "https://shop.example/terms?a=1&amp;b=2": "Terms of use"} {
+		require.Contains(t, page.Body, `<a href="`+address+`" target="_blank" rel="noopener">`+text)
+	}
+	page = b.reach(i, wants("notes"))
+	requireConsentPage(t, page)
+	require.NotContains(t, page.Body, `class="about"`, "nothing is known of it")
+
+	i.apply(t, strings.Replace(consentFile("one"), "publisher: Shops & Co.", "publisher: Acme", 1))
+	page = b.reach(i, wants("shop"))
+	require.Contains(t, page.Body, "Made by Acme")
+	require.Equal(t, []string{`{"changed": ["publisher"]}`}, eventData(t, i, "one", "client.updated"), "the event says what changed")
 }

@@ -12,12 +12,12 @@ SELECT sqlc.embed(c) FROM clients c WHERE c.client_id = @client_id FOR UPDATE;
 INSERT INTO clients (id, client_id, name, status, application_type, token_endpoint_auth_method, token_endpoint_auth_signing_alg,
   jwks, jwks_uri, trusted_issuers, strict_assertion_audience, redirect_uris, post_logout_redirect_uris,
   origins, grant_types, response_types, scopes, audiences, introspects, pkce, consent, id_token_signed_response_alg, userinfo_signed_response_alg, claims_in_id_token,
-  access_token_seconds, id_token_seconds, refresh_idle_seconds, refresh_absolute_seconds, start_url, created_at, updated_at)
+  access_token_seconds, id_token_seconds, refresh_idle_seconds, refresh_absolute_seconds, start_url, publisher, policy_uri, tos_uri, created_at, updated_at)
 VALUES (@id, @client_id, @name, @status, @application_type, @token_endpoint_auth_method, @token_endpoint_auth_signing_alg,
   @jwks, @jwks_uri, @trusted_issuers, @strict_assertion_audience, @redirect_uris, @post_logout_redirect_uris,
   @origins, @grant_types, @response_types, @scopes, @audiences, @introspects, @pkce, @consent, @id_token_signed_response_alg,
   @userinfo_signed_response_alg, @claims_in_id_token,
-  @access_token_seconds, @id_token_seconds, @refresh_idle_seconds, @refresh_absolute_seconds, @start_url, @now, @now);
+  @access_token_seconds, @id_token_seconds, @refresh_idle_seconds, @refresh_absolute_seconds, @start_url, @publisher, @policy_uri, @tos_uri, @now, @now);
 
 -- name: UpdateClient :exec
 UPDATE clients c SET name = @name, status = @status, application_type = @application_type,
@@ -27,7 +27,8 @@ UPDATE clients c SET name = @name, status = @status, application_type = @applica
   response_types = @response_types, scopes = @scopes, audiences = @audiences, introspects = @introspects, pkce = @pkce, consent = @consent,
   id_token_signed_response_alg = @id_token_signed_response_alg, userinfo_signed_response_alg = @userinfo_signed_response_alg,
   claims_in_id_token = @claims_in_id_token, 
-  access_token_seconds = @access_token_seconds, id_token_seconds = @id_token_seconds, refresh_idle_seconds = @refresh_idle_seconds, refresh_absolute_seconds = @refresh_absolute_seconds, start_url = @start_url, updated_at = @now
+  access_token_seconds = @access_token_seconds, id_token_seconds = @id_token_seconds, refresh_idle_seconds = @refresh_idle_seconds, refresh_absolute_seconds = @refresh_absolute_seconds, start_url = @start_url,
+  publisher = @publisher, policy_uri = @policy_uri, tos_uri = @tos_uri, updated_at = @now
 WHERE c.id = @id;
 
 -- name: ClientIDs :many

@@ -18,6 +18,8 @@ type Fields struct {
 	// App is the application's name, Host the website that its answer goes to; "" when that is a program on the
 	// person's own device.
 	App, Host string
+	// Publisher is who makes the application; PolicyURI and TOSURI are its privacy policy and terms. Each may be "".
+	Publisher, PolicyURI, TOSURI string
 	// Name is who is signed in, Handle what tells them apart from others of the name; Handle may be "".
 	Name, Handle string
 	// Groups are what the person is asked about.
@@ -80,7 +82,8 @@ func (Step) Page(_ context.Context, r realm.Realm, s *flow.State) (flow.Page, er
 func page(r realm.Realm, s *flow.State, chosen []string, remember bool) flow.Page {
 	list, before := asked(s)
 	f := Fields{
-		App: s.Client.Name, Host: host(s.Request.RedirectURI), Name: s.User.Display(), Handle: s.User.Handle(),
+		App: s.Client.Name, Host: host(s.Request.RedirectURI),
+		Publisher: s.Client.Publisher, PolicyURI: s.Client.PolicyURI, TOSURI: s.Client.TOSURI, Name: s.User.Display(), Handle: s.User.Handle(),
 		Audiences: audiences(s), Life: life(r, s), OfferRemember: remembers(s), Remember: remember,
 	}
 	for _, title := range []string{groupWho, groupData, groupAway} {

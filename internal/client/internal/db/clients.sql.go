@@ -13,7 +13,7 @@ import (
 )
 
 const clientByClientID = `-- name: ClientByClientID :one
-SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.access_token_seconds, c.id_token_seconds, c.refresh_idle_seconds, c.refresh_absolute_seconds, c.start_url, c.created_at, c.updated_at, c.trusted_issuers,
+SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.access_token_seconds, c.id_token_seconds, c.refresh_idle_seconds, c.refresh_absolute_seconds, c.start_url, c.created_at, c.updated_at, c.trusted_issuers, c.publisher, c.policy_uri, c.tos_uri,
   coalesce((SELECT min(s.expires_at) FROM client_secrets s WHERE s.client = c.id AND s.expires_at > $1), $2)::timestamptz AS secrets_until,
   ARRAY(SELECT s.hash FROM client_secrets s WHERE s.client = c.id AND (s.expires_at IS NULL OR s.expires_at > $1) ORDER BY s.created_at DESC)::bytea[] AS secrets
 FROM clients c WHERE c.client_id = $3
@@ -68,6 +68,9 @@ func (q *Queries) ClientByClientID(ctx context.Context, db DBTX, arg ClientByCli
 		&i.Client.CreatedAt,
 		&i.Client.UpdatedAt,
 		&i.Client.TrustedIssuers,
+		&i.Client.Publisher,
+		&i.Client.PolicyUri,
+		&i.Client.TosUri,
 		&i.SecretsUntil,
 		&i.Secrets,
 	)
@@ -120,12 +123,12 @@ const insertClient = `-- name: InsertClient :exec
 INSERT INTO clients (id, client_id, name, status, application_type, token_endpoint_auth_method, token_endpoint_auth_signing_alg,
   jwks, jwks_uri, trusted_issuers, strict_assertion_audience, redirect_uris, post_logout_redirect_uris,
   origins, grant_types, response_types, scopes, audiences, introspects, pkce, consent, id_token_signed_response_alg, userinfo_signed_response_alg, claims_in_id_token,
-  access_token_seconds, id_token_seconds, refresh_idle_seconds, refresh_absolute_seconds, start_url, created_at, updated_at)
+  access_token_seconds, id_token_seconds, refresh_idle_seconds, refresh_absolute_seconds, start_url, publisher, policy_uri, tos_uri, created_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7,
   $8, $9, $10, $11, $12, $13,
   $14, $15, $16, $17, $18, $19, $20, $21, $22,
   $23, $24,
-  $25, $26, $27, $28, $29, $30, $30)
+  $25, $26, $27, $28, $29, $30, $31, $32, $33, $33)
 `
 
 type InsertClientParams struct {
@@ -158,6 +161,9 @@ type InsertClientParams struct {
 	RefreshIdleSeconds          int32
 	RefreshAbsoluteSeconds      int32
 	StartUrl                    string
+	Publisher                   string
+	PolicyUri                   string
+	TosUri                      string
 	Now                         time.Time
 }
 
@@ -192,6 +198,9 @@ func (q *Queries) InsertClient(ctx context.Context, db DBTX, arg InsertClientPar
 		arg.RefreshIdleSeconds,
 		arg.RefreshAbsoluteSeconds,
 		arg.StartUrl,
+		arg.Publisher,
+		arg.PolicyUri,
+		arg.TosUri,
 		arg.Now,
 	)
 	return err
@@ -234,7 +243,7 @@ func (q *Queries) IsSubject(ctx context.Context, db DBTX, clientID string) (bool
 }
 
 const lockClient = `-- name: LockClient :one
-SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.access_token_seconds, c.id_token_seconds, c.refresh_idle_seconds, c.refresh_absolute_seconds, c.start_url, c.created_at, c.updated_at, c.trusted_issuers FROM clients c WHERE c.client_id = $1 FOR UPDATE
+SELECT c.realm_id, c.id, c.client_id, c.name, c.status, c.application_type, c.token_endpoint_auth_method, c.token_endpoint_auth_signing_alg, c.jwks, c.jwks_uri, c.strict_assertion_audience, c.redirect_uris, c.post_logout_redirect_uris, c.origins, c.grant_types, c.response_types, c.scopes, c.audiences, c.introspects, c.pkce, c.consent, c.id_token_signed_response_alg, c.userinfo_signed_response_alg, c.claims_in_id_token, c.access_token_seconds, c.id_token_seconds, c.refresh_idle_seconds, c.refresh_absolute_seconds, c.start_url, c.created_at, c.updated_at, c.trusted_issuers, c.publisher, c.policy_uri, c.tos_uri FROM clients c WHERE c.client_id = $1 FOR UPDATE
 `
 
 type LockClientRow struct {
@@ -277,6 +286,9 @@ func (q *Queries) LockClient(ctx context.Context, db DBTX, clientID string) (Loc
 		&i.Client.CreatedAt,
 		&i.Client.UpdatedAt,
 		&i.Client.TrustedIssuers,
+		&i.Client.Publisher,
+		&i.Client.PolicyUri,
+		&i.Client.TosUri,
 	)
 	return i, err
 }
@@ -331,8 +343,9 @@ UPDATE clients c SET name = $1, status = $2, application_type = $3,
   response_types = $14, scopes = $15, audiences = $16, introspects = $17, pkce = $18, consent = $19,
   id_token_signed_response_alg = $20, userinfo_signed_response_alg = $21,
   claims_in_id_token = $22, 
-  access_token_seconds = $23, id_token_seconds = $24, refresh_idle_seconds = $25, refresh_absolute_seconds = $26, start_url = $27, updated_at = $28
-WHERE c.id = $29
+  access_token_seconds = $23, id_token_seconds = $24, refresh_idle_seconds = $25, refresh_absolute_seconds = $26, start_url = $27,
+  publisher = $28, policy_uri = $29, tos_uri = $30, updated_at = $31
+WHERE c.id = $32
 `
 
 type UpdateClientParams struct {
@@ -363,6 +376,9 @@ type UpdateClientParams struct {
 	RefreshIdleSeconds          int32
 	RefreshAbsoluteSeconds      int32
 	StartUrl                    string
+	Publisher                   string
+	PolicyUri                   string
+	TosUri                      string
 	Now                         time.Time
 	ID                          uuid.UUID
 }
@@ -396,6 +412,9 @@ func (q *Queries) UpdateClient(ctx context.Context, db DBTX, arg UpdateClientPar
 		arg.RefreshIdleSeconds,
 		arg.RefreshAbsoluteSeconds,
 		arg.StartUrl,
+		arg.Publisher,
+		arg.PolicyUri,
+		arg.TosUri,
 		arg.Now,
 		arg.ID,
 	)

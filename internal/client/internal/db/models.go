@@ -43,4 +43,7 @@ type Client struct {
 	CreatedAt                   time.Time
 	UpdatedAt                   time.Time
 	TrustedIssuers              []byte
+	Publisher                   string
+	PolicyUri                   string
+	TosUri                      string
 }
