@@ -28,7 +28,7 @@ func (s *System) steps() (authenticate, require []flow.Step) {
 	codes := flow.Codes{Mailer: s.mailer, Guard: s.guard, Now: s.now}
 	chooser := flow.Chooser{Hasher: s.Hasher, Passwords: s.Passwords}
 	authenticate = []flow.Step{
-		selectaccount.Step{},
+		selectaccount.Step{Now: s.now},
 		recovery.Step{Codes: codes},
 		invitation.Step{Users: s.Users, Now: s.now, Random: rand.Reader},
 		signup.Step{Chooser: chooser, Mailer: s.mailer, Now: s.now},

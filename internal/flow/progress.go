@@ -58,6 +58,14 @@ func ChooseAnother(ctx context.Context, tx realm.Tx, s *State) error {
 	return choose(ctx, tx, s, db.ChosenParams{Another: true})
 }
 
+// SignOut ends the session that the browser came with, and what was authorized in it. The flow goes on with nobody.
+func SignOut(ctx context.Context, tx realm.Tx, s *State, now time.Time) error {
+	if _, err := session.End(ctx, tx, s.Session.ID, s.Session.UserID, "logout", now); err != nil {
+		return err
+	}
+	return grant.RevokeBySession(ctx, tx, s.Session.ID, now)
+}
+
 func choose(ctx context.Context, tx realm.Tx, s *State, p db.ChosenParams) error {
 	p.TxHash, p.BrowserHash = hashTx(s.Tx), s.Browser.Hash()
 	n, err := db.New().Chosen(ctx, tx, p)

@@ -1,19 +1,21 @@
 // Package selectaccount is the step that asks somebody who is signed in whether to go on with that account.
 //
-// A browser holds one session, so there are two answers: this account, or another one, which package firstfactor
-// then asks for.
+// A browser holds one session, so there are three answers: this account, another one, which package firstfactor then
+// asks for, or out of this one first, for those who share the browser.
 package selectaccount
 
 import (
 	"context"
+	"time"
 
+	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/user"
 )
 
 // Step asks for the account.
-type Step struct{}
+type Step struct{ Now func() time.Time }
 
 var _ flow.Step = Step{}
 
@@ -66,12 +68,15 @@ func page(s *flow.State) flow.Page {
 }
 
 // Submit implements flow.Step.
-func (Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in flow.Input) (flow.Outcome, error) {
+func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in flow.Input) (flow.Outcome, error) {
 	switch in.Value("account") {
 	case "this":
 		return flow.Outcome{}, r.InTx(ctx, func(tx realm.Tx) error { return flow.ChooseSession(ctx, tx, s) })
 	case "another":
 		return flow.Outcome{}, r.InTx(ctx, func(tx realm.Tx) error { return flow.ChooseAnother(ctx, tx, s) })
+	case "out":
+		ctx = event.By(ctx, event.User, s.User.ID.String())
+		return flow.Outcome{}, r.InTx(ctx, func(tx realm.Tx) error { return flow.SignOut(ctx, tx, s, step.Now()) })
 	}
 	return flow.Outcome{Problem: &flow.Message{Key: "select.none"}, Page: page(s)}, nil
 }
