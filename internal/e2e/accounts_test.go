@@ -145,6 +145,20 @@ func TestRegistration(t *testing.T) {
 		require.Equal(t, true, whoIs(t, i, b.press(i, page, "authorize"))["email_verified"])
 		require.Equal(t, http.StatusGone, stranger.get(link).StatusCode, "once")
 	})
+	t.Run("by a link that opens in the language of its mail", func(t *testing.T) {
+		t.Parallel()
+		i := start(t, realmFile("one"), open)
+		b, stranger := newBrowser(t), newBrowser(t)
+		page := b.get(b.from(i, "signup").Request.URL.String() + "&ui_locales=pt-BR")
+		page = b.follow(i, b.answer(page, "email", "eve@example.test", "new-password", chosenPassword))
+		require.Equal(t, "verify-email", at(page), page.Body)
+		_, text := i.letter(t, "eve@example.test")
+		asks := stranger.get(regexp.MustCompile(`http\S+/verify-email/\S+`).FindString(text))
+		for _, shown := range []response{asks, stranger.button(i, asks)} {
+			requirePage(t, shown, http.StatusOK)
+			require.Contains(t, shown.Body, `<html lang="pt-BR"`)
+		}
+	})
 	t.Run("asked for by the application", func(t *testing.T) {
 		t.Parallel()
 		i := start(t, realmFile("one"), open)

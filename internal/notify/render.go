@@ -55,7 +55,7 @@ func (r *Renderer) render(in *realm.Facts, t Template, values map[string]string,
 		catalogue, _ = catalogue.WithOverrides(own) // what cannot be used is left out; pages say so in the log
 	}
 	locale := catalogue.Match(append(languages, in.Settings.Locale)...)
-	v := &view{Lang: locale.Tag(), Dir: locale.Dir(), Site: oneLine(in.Name), Data: map[string]string{}, locale: locale}
+	v := &view{Lang: locale.Tag(), Dir: locale.Dir(), Site: oneLine(in.Name), Data: map[string]string{}, issuer: in.Issuer, locale: locale}
 	v.At, v.Until = locale.DateTime(at, nil), locale.DateTime(until, nil)
 	for name, value := range values {
 		v.Data[name] = oneLine(value)
@@ -113,6 +113,7 @@ type view struct {
 	// Data are the message's Data and Secrets.
 	Data map[string]string
 
+	issuer string
 	locale i18n.Locale
 }
 
@@ -141,12 +142,19 @@ func (v *view) Count(name string) (int, error) {
 // Target is where a mail leads.
 type Target struct{ Label, URL, Host, HostText string }
 
-// Link is the address in a value, labelled by a text. It is http or https.
+// Link is the address in a value, labelled by a text. It is http or https. A page of the realm's own opens in the language
+// of the mail: whoever reads the mail can read that one, whatever the browser that they open it in is set to.
 func (v *view) Link(label, name string) (Target, error) {
 	address := v.Data[name]
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
 		return Target{}, fmt.Errorf("value %q is not an http or https address", name)
+	}
+	if strings.HasPrefix(address, v.issuer+"/") {
+		q := u.Query()
+		q.Set("ui_locales", v.Lang)
+		u.RawQuery = q.Encode()
+		address = u.String()
 	}
 	return Target{
 		Label: v.locale.T(label, map[string]any{"app": v.App}), URL: address, Host: u.Host,

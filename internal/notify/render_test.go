@@ -19,12 +19,12 @@ import (
 func values() map[string]string {
 	return map[string]string{
 		"app": "Ledger", "code": "482913", "code_minutes": "10", "link": "https://id.example.test/realms/acme/verify-email/x1y2?lang=en&next=1",
-		"signin": "https://id.example.test/realms/acme/login", "recover": "https://id.example.test/realms/acme/recover", "new": "a••@example.org", "days": "7", "failures": "6",
+		"signin": "https://shop.example.test/start", "recover": "https://id.example.test/realms/acme/recover", "new": "a••@example.org", "days": "7", "failures": "6",
 	}
 }
 
 func facts() *realm.Facts {
-	return &realm.Facts{Name: "Acme", Settings: realm.Settings{}.WithDefaults()}
+	return &realm.Facts{Name: "Acme", Issuer: "https://id.example.test/realms/acme", Settings: realm.Settings{}.WithDefaults()}
 }
 
 func renderer(t *testing.T) (*Renderer, *[]string) {
