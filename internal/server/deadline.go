@@ -7,7 +7,7 @@ import (
 )
 
 // deadline is a request's ctx with a timeout, as context.WithTimeout makes it, that begins when somebody first waits: the
-// requests that are answered from memory wait for nothing, and a timer would be a fiftieth of what they cost.
+// requests that are answered from memory wait for nothing, and a timer would be a hundredth of what they cost.
 type deadline struct {
 	context.Context // of the request
 

@@ -12,15 +12,10 @@ import (
 // right-most address in X-Forwarded-For that is not one. X-Real-IP and Forwarded are never read (LG-09). It is
 // invalid when the peer has no IP address.
 func (w *Web) ClientAddress(c *echo.Context) netip.Addr {
-	return of(c).clientAddress(w)
-}
-
-// clientAddress finds the address once.
-func (r *request) clientAddress(w *Web) netip.Addr {
-	if !r.address.IsValid() {
-		r.address = w.address(r.http)
+	if found := of(c).address; found.IsValid() {
+		return found
 	}
-	return r.address
+	return w.address(c.Request())
 }
 
 // extractAddress is echo's IPExtractor, for Context.RealIP.

@@ -1,15 +1,46 @@
 package web_test
 
 import (
+	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"testing"
 
 	"github.com/labstack/echo/v5"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/web"
 )
+
+// TestOriginAtOnce is for the race detector: whoever has a request's ctx may record an event, also beside its handler.
+func TestOriginAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(o *web.Options) { o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")} })
+	e := b.Echo()
+	e.GET("/", func(c *echo.Context) error {
+		var beside errgroup.Group
+		for range 4 {
+			beside.Go(func() error {
+				o := event.From(c.Request().Context())
+				if o.Address != "203.0.113.9" || o.UserAgent != "Browser/1" || o.RequestID == "" || o.Kind != event.Anonymous {
+					return fmt.Errorf("the origin is %+v", o)
+				}
+				return nil
+			})
+		}
+		require.Equal(t, "203.0.113.9", b.ClientAddress(c).String())
+		return beside.Wait()
+	})
+	req := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+	req.RemoteAddr = "10.0.0.1:4000"
+	req.Header = http.Header{"X-Forwarded-For": {"203.0.113.9"}, "User-Agent": {"Browser/1"}}
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, req)
+	require.Equal(t, http.StatusOK, w.Code, w.Body)
+}
 
 func TestLG09_ClientAddress(t *testing.T) {
 	t.Parallel()

@@ -25,7 +25,6 @@ import (
 type request struct {
 	context.Context
 
-	web     *Web
 	http    *http.Request
 	facts   telemetry.Facts
 	group   group
@@ -35,7 +34,7 @@ type request struct {
 	problem *problem.E
 	notes   []slog.Attr
 	room    [3]slog.Attr // for the notes of most requests
-	address netip.Addr   // of the client, once somebody asked
+	address netip.Addr   // of the client
 
 	form     url.Values
 	formErr  error
@@ -47,11 +46,11 @@ func of(c *echo.Context) *request {
 	if r, ok := c.Request().Context().(*request); ok {
 		return r
 	}
-	return begin(nil, c, "") // in a test of a handler alone
+	return begin(c, "", netip.Addr{}) // in a test of a handler alone
 }
 
-func begin(w *Web, c *echo.Context, id string) *request {
-	r := &request{Context: c.Request().Context(), web: w, facts: telemetry.Facts{RequestID: id}}
+func begin(c *echo.Context, id string, address netip.Addr) *request {
+	r := &request{Context: c.Request().Context(), facts: telemetry.Facts{RequestID: id}, address: address}
 	r.notes = r.room[:0]
 	r.http = c.Request().WithContext(r)
 	c.SetRequest(r.http)
@@ -69,16 +68,16 @@ func (r *request) Value(key any) any {
 	return r.Context.Value(key)
 }
 
-// Origin implements event.Originator: somebody, until it is known who.
+// Origin implements event.Originator: somebody, until it is known who. It changes nothing, since whoever has the ctx may
+// ask at any time.
 func (r *request) Origin() event.Origin {
-	o := event.Origin{Kind: event.Anonymous, RequestID: r.facts.RequestID, UserAgent: r.http.UserAgent()}
-	if r.web != nil {
-		o.Address = r.clientAddress(r.web).String()
+	return event.Origin{
+		Kind: event.Anonymous, RequestID: r.facts.RequestID, Address: r.address.String(), UserAgent: r.http.UserAgent(),
 	}
-	return o
 }
 
-// Extend puts more into the request's ctx: what more makes of it. It is for middleware, before anybody has the ctx.
+// Extend puts more into the request's ctx: what more makes of it. It is for middleware, before another goroutine has the
+// ctx; so is SetRealm.
 func Extend(c *echo.Context, more func(ctx context.Context) context.Context) {
 	r := of(c)
 	r.Context = more(r.Context)
@@ -124,7 +123,7 @@ func (w *Web) entry(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c *echo.Context) error {
 		start := w.o.Now()
 		id, err := w.newRequestID()
-		state := begin(w, c, id)
+		state := begin(c, id, w.address(c.Request()))
 		if err == nil {
 			c.Response().Header()[echo.HeaderXRequestID] = []string{id}
 			err = protect(next, c)
