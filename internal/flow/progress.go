@@ -58,12 +58,12 @@ func ChooseAnother(ctx context.Context, tx realm.Tx, s *State) error {
 	return choose(ctx, tx, s, db.ChosenParams{Another: true})
 }
 
-// SignOut ends the session that the browser came with, and what was authorized in it. The flow goes on with nobody.
-func SignOut(ctx context.Context, tx realm.Tx, s *State, now time.Time) error {
-	if _, err := session.End(ctx, tx, s.Session.ID, s.Session.UserID, "logout", now); err != nil {
+// SignOut ends a person's session because they want it, and what was authorized in it. Whoever ended it before did that too.
+func SignOut(ctx context.Context, tx realm.Tx, id, person uuid.UUID, now time.Time) error {
+	if ended, err := session.End(ctx, tx, id, person, "logout", now); err != nil || !ended {
 		return err
 	}
-	return grant.RevokeBySession(ctx, tx, s.Session.ID, now)
+	return grant.RevokeBySession(ctx, tx, id, now)
 }
 
 func choose(ctx context.Context, tx realm.Tx, s *State, p db.ChosenParams) error {

@@ -12,7 +12,6 @@ import (
 	"github.com/gatehouse-id/gatehouse/internal/client"
 	"github.com/gatehouse-id/gatehouse/internal/event"
 	"github.com/gatehouse-id/gatehouse/internal/flow"
-	"github.com/gatehouse-id/gatehouse/internal/grant"
 	"github.com/gatehouse-id/gatehouse/internal/problem"
 	"github.com/gatehouse-id/gatehouse/internal/realm"
 	"github.com/gatehouse-id/gatehouse/internal/session"
@@ -122,12 +121,7 @@ func (p *Provider) sessionOf(ctx context.Context, r realm.Realm, browser session
 func (p *Provider) end(ctx context.Context, r realm.Realm, s session.Session) error {
 	now := p.Now()
 	ctx = event.By(ctx, event.User, s.UserID.String())
-	return r.InTx(ctx, func(tx realm.Tx) error {
-		if _, err := session.End(ctx, tx, s.ID, s.UserID, "logout", now); err != nil {
-			return err
-		}
-		return grant.RevokeBySession(ctx, tx, s.ID, now)
-	})
+	return r.InTx(ctx, func(tx realm.Tx) error { return flow.SignOut(ctx, tx, s.ID, s.UserID, now) })
 }
 
 func only(form url.Values, names []string) url.Values {

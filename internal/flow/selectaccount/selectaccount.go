@@ -76,7 +76,7 @@ func (step Step) Submit(ctx context.Context, r realm.Realm, s *flow.State, in fl
 		return flow.Outcome{}, r.InTx(ctx, func(tx realm.Tx) error { return flow.ChooseAnother(ctx, tx, s) })
 	case "out":
 		ctx = event.By(ctx, event.User, s.User.ID.String())
-		return flow.Outcome{}, r.InTx(ctx, func(tx realm.Tx) error { return flow.SignOut(ctx, tx, s, step.Now()) })
+		return flow.Outcome{}, r.InTx(ctx, func(tx realm.Tx) error { return flow.SignOut(ctx, tx, s.Session.ID, s.Session.UserID, step.Now()) })
 	}
 	return flow.Outcome{Problem: &flow.Message{Key: "select.none"}, Page: page(s)}, nil
 }
