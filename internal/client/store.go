@@ -31,8 +31,9 @@ func NewStore(now func() time.Time) *Store {
 	return &Store{now: now, cache: realm.NewCache[*Client](now), origins: realm.NewCache[bool](now)}
 }
 
-// ByClientID returns the client, enabled or not, which is shared and must not be changed; realm.ErrUnknown when the realm has none of that client_id. What no
-// client_id can be is unknown without asking: it comes from strangers and need not even be text.
+// ByClientID returns the client, enabled or not; realm.ErrUnknown when the realm has none of that client_id. It is shared
+// and must not be changed. What no client_id can be is unknown without asking: it comes from strangers and need not even
+// be text.
 func (s *Store) ByClientID(ctx context.Context, r realm.Realm, clientID string) (*Client, error) {
 	if CheckID(clientID) != "" {
 		return nil, fmt.Errorf("client: %w", realm.ErrUnknown)
