@@ -47,12 +47,12 @@ func (l Listeners) Run(ctx context.Context) error {
 		Handler: l.PrivateHandler, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: readHeader, WriteTimeout: profileWrite,
 		ErrorLog: slog.NewLogLogger(l.Log.Handler(), slog.LevelDebug),
 	}
+	l.Ready.Store(true) // before the first answer: the listeners take connections already
 	failed := make(chan error, 2)
 	if l.Public != nil {
 		go func() { failed <- l.servePublic(public) }()
 	}
 	go func() { failed <- private.Serve(l.Private) }()
-	l.Ready.Store(true)
 	var err error
 	select {
 	case <-ctx.Done():
